@@ -10,12 +10,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from builders import TODAY, Account, Deliveries, an_account
+from builders import TODAY, Account, Deliveries, a_snapshot_file, an_account
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, select
 
 from data.access.roles import PersonalData, Visibility
+from data.files.naming import SnapshotFile
+from data.history.load import load
+from data.history.remove import remove_snapshot
 from data.records.decisions import InvalidInput
 from data.records.exceptions import RuleSettings
 from data.records.rounds import DecisionOn, ItemKey, NewRound, close_round, decide, start_round
@@ -114,6 +117,9 @@ def expected_outcome(
     ),
     as_of=st.sampled_from([None, *DAYS, DAYS[3] + timedelta(hours=3)]),
     order=st.permutations(DAYS[1:]),
+    detours=st.dictionaries(
+        st.sampled_from(DAYS[1:]), st.sampled_from(["replaced", "removed"]), min_size=1, max_size=3
+    ),
     is_by_role=st.booleans(),
 )
 @settings(max_examples=3)
@@ -122,19 +128,33 @@ def test_outcomes_are_what_the_snapshots_show_one_by_one(
     decisions: list[tuple[str, int]],
     as_of: datetime | None,
     order: list[datetime],
+    detours: dict[datetime, str],
     is_by_role: bool,
 ):
-    """Whatever the order of loading; also those that a snapshot of the past would have had."""
+    """Whatever the order of loading, and the snapshots that were replaced or removed since.
+
+    Also those that a snapshot of the past would have had.
+    """
     lives = [[("Onboarded", "yes", ("Admin",)), *life[1:]] for life in lives]
     with a_store() as store, TemporaryDirectory() as folder:
         snapshots = Deliveries(store, Path(folder))
 
-        def load(day: datetime) -> None:
-            place = DAYS.index(day)
-            accounts = [a for n, life in enumerate(lives) for a in shown(n, life[place])]
-            snapshots.take(an_account("always"), *accounts, at=day)
+        def listed(place: int) -> list[Account]:
+            return [a for n, life in enumerate(lives) for a in shown(n, life[place])]
 
-        load(DAYS[0])
+        def take(day: datetime) -> None:
+            place = DAYS.index(day)
+            accounts, wrong = [an_account("always"), *listed(place)], [*listed(place - 1)]
+            if detours.get(day) == "replaced":
+                snapshots.take(an_account("wrong"), *wrong, at=day)
+                path = a_snapshot_file(snapshots.folder, accounts, at=day)
+                load(store, SnapshotFile(path, "figma", day), replace=True, confirmed=True)
+                return
+            snapshots.take(*accounts, at=day)
+            if detours.get(day) == "removed":
+                snapshots.take(an_account("wrong"), *wrong, at=day + timedelta(hours=5))
+
+        take(DAYS[0])
         new_round = QUARTER._replace(is_by_role=is_by_role)
         freeze = freeze_list(Filters(as_of=DAYS[0]), is_by_role=is_by_role)
         round_id = start_round(store, new_round, freeze, "Grace", started_at=DAYS[0])
@@ -145,7 +165,10 @@ def test_outcomes_are_what_the_snapshots_show_one_by_one(
             decide(store, round_id, [DecisionOn(item, decision)], "Grace", decided_at=at)  # type: ignore[arg-type]
             made[item.account_id] = (lives[number], role, decision, at)
         for day in order:
-            load(day)
+            take(day)
+        for day, detour in detours.items():
+            if detour == "removed":
+                remove_snapshot(store, "figma", day + timedelta(hours=5))
         with store.connect() as con:
             round_ = find_round(con, round_id)
             assert round_

@@ -331,8 +331,8 @@ def test_two_worksheets_merge_and_their_contradictions_are_listed(
     assert read(home, round_, path, "Hal").contradictions == taken.contradictions  # an older file
     assert taken.contradicted == {ItemKey("figma", "ada")}
     assert len(taken.decisions) == 2
-    kept = DecisionOn(ItemKey("figma", "ada"), "revoke", "Asked")
-    record_decisions(store, round_.round_id, [kept], "Hal")
+    revoked = DecisionOn(ItemKey("figma", "ada"), "revoke", "Asked")
+    record_decisions(store, round_.round_id, [revoked], "Hal")
     assert read(home, round_, path).contradictions == [
         "ada in figma: Hal decided revoke with the note “Asked”, this file says revoke."
     ]

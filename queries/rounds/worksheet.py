@@ -212,8 +212,8 @@ def _label(row: sa.Row[Any]) -> str:
 def _contradiction(row: sa.Row[Any], decision: str, note: str) -> str:
     """With the notes only where nothing else differs."""
     notes = (row.note or "", note) if row.decision == decision else ("", "")
-    said, says = (f" with the note “{text}”" if text else "" for text in notes)
+    before, now = (f" with the note “{text}”" if text else "" for text in notes)
     return (
-        f"{_label(row)}: {row.decided_by} decided {row.decision}{said}, "
-        f"this file says {decision}{says}."
+        f"{_label(row)}: {row.decided_by} decided {row.decision}{before}, "
+        f"this file says {decision}{now}."
     )

@@ -32,11 +32,17 @@ NO_ROUNDS = (
 def show_rounds(rounds: Sequence[Round], by_round: Mapping[str, Mapping[str, int]]) -> None:
     """A row per round, with its items by outcome; a row opens it."""
     authorize(Permission.REVIEW_ROUNDS)
+    if not rounds:
+        st.text(NO_ROUNDS)
+        with st.container(horizontal=True):
+            for name in ("users", "review"):
+                st.page_link(f"{name}.py", label=name.capitalize())
+        return
     ut.users_table(
         [_row(each, by_round[each.round_id]) for each in rounds],
         columns=COLUMNS,
         caption="Review rounds",
-        empty=NO_ROUNDS,
+        empty="",
         key="rounds",
         on_row=_open,
     )

@@ -61,10 +61,14 @@ function drawAgain(view, tries = MAX_TRIES) {
   clearTimeout(view.drawsAgain);
   view.drawsAgain = setTimeout(() => {
     if (unsaved(view).length || !view.table.isConnected || (tries < MAX_TRIES && view.component !== component)) return;
+    if (isAiming(view)) return drawAgain(view, tries);
     view.component.setTriggerValue("done", true);
     if (tries > 1) drawAgain(view, tries - 1);
   }, tries < MAX_TRIES ? RETRY_MS : REDRAW_MS);
 }
+
+// Decided rows can leave the list, and then another row would come under the pointer.
+const isAiming = ({ body }) => matchMedia("(hover: hover)").matches && body.querySelector(".choice:hover");
 
 export function drawUnsaved(view) {
   for (const { rows, action, label } of unsaved(view)) for (const id of rows) showIn(view, id, action, `${label}…`, "ongoing", "spinner");
