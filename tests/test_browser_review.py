@@ -151,6 +151,7 @@ def test_no_decision_by_a_key_is_lost_when_the_page_is_left_at_once(
     expect(reader.row("p00")).to_contain_text("Undecided")
     reader.wait_until_drawn()
     round_id = reader.params()["round"][0]
+    assert violations(reader) == []
     page.keyboard.press("j")
     for number in range(19):
         page.keyboard.press(f"{number % 3 + 1}")
