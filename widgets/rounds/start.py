@@ -57,8 +57,8 @@ EXPLANATION = (
     "The round freezes this list. People then decide on each account, and the snapshots that "
     "follow prove what became of it. Rollcall revokes nothing itself."
 )
-STILL_LOADING = "Snapshots are still being loaded, and this list changes. Wait until they are."
-ON_HOLD = "This list does not have what they contain. Decide on them on Snapshots first."
+STILL_LOADING = "Snapshots are being loaded, and this list will change. Wait until that is done."
+ON_HOLD = "What is on hold is not in this list. Decide on it on Snapshots first."
 NEW = "new"
 """The parameter of the address that asks for the form."""
 
