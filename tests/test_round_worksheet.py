@@ -152,8 +152,14 @@ def cell(account_id: str, column: int, value: object) -> Callable[[Any], None]:
             ["Username in app: “2026-11-23” was changed into “23.11.26”."],
         ),
         (cell("42", 1, "Somebody Else"), ["User: “tab\there” was changed into “Somebody Else”."]),
-        (lambda sheet: sheet.delete_rows(row_of(sheet, "42")), ["42 of figma is missing."]),
-        (cell("42", 5, "eve"), ["eve of figma is not in this round.", "42 of figma is missing."]),
+        (
+            lambda sheet: sheet.delete_rows(row_of(sheet, "42")),
+            ["42 of figma is missing: row 6 of the download."],
+        ),
+        (
+            cell("42", 5, "eve"),
+            ["eve of figma is not in this round.", "42 of figma is missing: row 6"],
+        ),
         (cell("42", DECISION, "Maybe"), ["Decision: “Maybe” is not Keep, Revoke, Unsure."]),
         (cell("12345678901234567890", NOTE, "why"), ["has a note, but no decision."]),
         (lambda sheet: sheet.append([c.value for c in sheet[2]]), ["Row 7 repeats row 2"]),

@@ -185,7 +185,11 @@ def _compare(
                 problems.append(f"Row {number}, Decision: “{row[-2]}” is not {', '.join(CHOICES)}.")
             elif note:
                 problems.append(f"Row {number} has a note, but no decision.")
-    problems += [f"{_words(key)} is missing." for key in rows if key not in seen]
+    problems += [
+        f"{_words(key)} is missing: row {number} of the download."
+        for number, key in enumerate(rows, start=2)
+        if key not in seen
+    ]
     return answers, problems
 
 
