@@ -310,6 +310,8 @@ def test_the_end_of_a_persons_sessions_counts_in_every_process_and_until_then(
     assert theirs.is_revoked(token, "ada@x.io", now - 60)
     assert not theirs.is_revoked(token, "ada@x.io", time.time() + 1), "she has signed in again"
     assert not theirs.is_revoked(token, "bob@x.io", now - 60)
+    ours.end_sessions("strasse@x.io", now + 600)
+    assert not theirs.is_revoked(token, "straße@x.io", now - 60), "somebody else"
 
 
 def test_a_session_ends_with_its_token(door: None) -> None:

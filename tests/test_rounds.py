@@ -292,13 +292,14 @@ def test_only_who_was_named_decides_and_only_on_what_was_frozen(
     snapshots: Deliveries, con: Connection
 ):
     snapshots.take(an_account("ada"))
-    named = QUARTER._replace(deciders=("Grace",))
+    named = QUARTER._replace(deciders=("Grace", "straße@x.io"))
     round_id = start_round(
         snapshots.store, named, freeze_list(Filters(), is_by_role=False), "Owner"
     )
     keep = DecisionOn(ItemKey("figma", "ada"), "keep")
-    with pytest.raises(InvalidInput, match="Only Grace"):
-        decide(snapshots.store, round_id, [keep], "Mallory")
+    for other in ("Mallory", "strasse@x.io"):
+        with pytest.raises(InvalidInput, match="Only Grace"):
+            decide(snapshots.store, round_id, [keep], other)
     with pytest.raises(InvalidInput, match="not in this round"):
         decide(snapshots.store, round_id, [DecisionOn(ItemKey("figma", "x"), "keep")], "Grace")
     decide(snapshots.store, round_id, [keep], "grace")

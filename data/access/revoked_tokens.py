@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
 
+from data.access.claims import comparable
 from data.home import Home
 from data.tempfiles import write_atomically
 
@@ -102,7 +103,7 @@ def token_id(claims: Mapping[str, Any]) -> str:
 
 
 def _person_id(person: str) -> str:
-    return hashlib.sha256(f"person:{person.casefold()}".encode()).hexdigest()
+    return hashlib.sha256(f"person:{comparable(person)}".encode()).hexdigest()
 
 
 def _provider_ids(claims: Mapping[str, Any]) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import sqlalchemy as sa
 from sqlalchemy import Connection, func, select
 
+from data.access.claims import comparable
 from data.formatting import utc_now
 from data.records.audit_log import MAX_NAMES_LOGGED
 from data.records.decisions import REVIEW_DECISIONS, InvalidInput, required_text
@@ -232,12 +233,12 @@ def _check_items(con: Connection, round_id: str, items: Iterable[ItemKey], autho
 
 def is_decider(deciders: Sequence[str], author: str) -> bool:
     """Whether somebody is among those who decide; without any, everybody is."""
-    return not deciders or author.casefold() in {name.casefold() for name in deciders}
+    return not deciders or comparable(author) in map(comparable, deciders)
 
 
 def is_own_account(author: str, *names: str | None) -> bool:
     """Whether one of the names of an account is the author's."""
-    return author.casefold() in {name.casefold() for name in names if name}
+    return comparable(author) in {comparable(name) for name in names if name}
 
 
 def close_round(
