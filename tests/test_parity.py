@@ -19,7 +19,19 @@ from builders import a_snapshot_file, an_account, an_unmatched_account, content_
 from clusters import breaches
 from pyarrow import parquet
 from servers import Server
-from sqlalchemy import Connection, Engine, Row, case, collate, delete, event, func, select, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Row,
+    case,
+    collate,
+    delete,
+    event,
+    func,
+    select,
+    text,
+    update,
+)
 from thorough import or_at_night
 
 from data.files.naming import SnapshotFile
@@ -75,6 +87,7 @@ from queries.people.accounts import owned_accounts
 from queries.people.cells import count_people, matrix_cells
 from queries.people.dossier import find_dossier
 from queries.people.named_person import named_by
+from queries.people.persons import people_at
 from queries.period import Period
 from queries.rejected_rows import rejected_rows, write_rejected_csv
 from queries.review.duration import View
@@ -610,6 +623,29 @@ def histories(con: Connection, filters: Filters) -> Any:
 def packed(con: Connection, view: View) -> Any:
     with ZipFile(io.BytesIO(content_of(write_pack, findings_pack(Findings(con, view))))) as pack:
         return {name: pack.read(name) for name in pack.namelist() if "manifest" not in name}
+
+
+# ---- how a server joins -------------------------------------------------------------------------
+
+
+def test_a_server_looks_no_finding_up_row_by_row(both: Both) -> None:
+    """Where it expects one row and there are thousands, it would compare each with all others."""
+    plans = list[str]()
+
+    def explain(_: Connection, cursor: Any, words: str, values: Any, *__: Any) -> None:
+        if "AS dated" in words or "AS people" in words:
+            plan = cursor.execute(f"EXPLAIN {words}", values)
+            plans.append("\n".join(line for (line,) in plan))
+
+    with both.other.connect() as con:
+        event.listen(con, "before_cursor_execute", explain)
+        for rule in RULES:
+            page_of_findings(con, VIEWS[0], rule, 1)
+        assert len(plans) >= len(RULES)
+        assert not [plan for plan in plans if "Nested Loop" in plan and "Citus" not in plan]
+        con.execute(select(people_at(None, None).subquery("people")))
+        assert "CTE Scan" not in plans[-1], "people are not joined with themselves"
+        assert con.scalar(text("SHOW enable_nestloop")) == "on", "for what follows"
 
 
 # ---- what a cluster asks of all of these statements ----------------------------------------------

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -121,6 +121,11 @@ class DatabaseAdapter(ABC):
     ) -> None:
         """Write rows of the workspace into a table of a server."""
         raise NotImplementedError
+
+    def plan_for_whole_tables(self, con: Connection) -> AbstractContextManager[None]:
+        """What is executed in the block looks nothing up row by row."""
+        del con
+        return nullcontext()
 
     @abstractmethod
     def analyze(self, con: Connection, *tables: sa.Table) -> None:

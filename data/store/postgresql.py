@@ -254,6 +254,17 @@ class PostgreSQLAdapter(DatabaseAdapter):
         """Through COPY."""
         write_copied(con, table, workspace, rows, batch_size)
 
+    @contextmanager
+    def plan_for_whole_tables(self, con: Connection) -> Iterator[None]:
+        """Join by hash, never row by row.
+
+        For columns that depend on each other, as integration and key, the server expects one row
+        where there are thousands, and would compare each of them with all others.
+        """
+        con.execute(DDL("SET LOCAL enable_nestloop = off"))
+        yield
+        con.execute(DDL("SET LOCAL enable_nestloop = on"))
+
     def analyze(self, con: Connection, *tables: sa.Table) -> None:
         """The server itself would do it within a minute."""
         for table in tables or metadata.sorted_tables:

@@ -42,6 +42,7 @@ from queries.review.findings import (
     EXCEPTION_COLUMNS,
     all_findings,
     exception_rules,
+    execute_for_all,
 )
 from queries.review.rules import RULE_BY_NAME, RULES, Rule
 from queries.scope import in_integrations
@@ -83,8 +84,8 @@ class Findings:
         """One row per finding, by rule, integration and account."""
         for rule in self.rules:
             counter = self.counts[rule.name] = Counter(open=0, exceptions=0)
-            stream = self.con.execution_options(stream_results=True)
-            results = stream.execute(all_findings(self.view, rule)).mappings()
+            query = all_findings(self.view, rule)
+            results = execute_for_all(self.con, query, stream_results=True).mappings()
             for batch in results.partitions(BATCH_SIZE):
                 for row in batch:
                     counter["exceptions" if row["reason"] else "open"] += 1

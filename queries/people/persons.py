@@ -28,6 +28,8 @@ RANK = {status: rank for rank, status in enumerate(STATUSES)}
 PROVIDER_RANK = len(STATUSES)
 """Added to the rank of an account that an identity provider lists: an HR list decides before it."""
 
+PRESENT_RANKS = [RANK[s] + shift for shift in (0, PROVIDER_RANK) for s in ("active", "unknown")]
+
 Grace = int | None
 """Days after which a disabled person counts as left; None: never."""
 
@@ -47,28 +49,28 @@ def people_at(
     entries = entries_at(as_of, grace, people).subquery("entries")
     rank = case(*((entries.c.status == status, number) for status, number in RANK.items()))
     list_rank = case((entries.c.is_from_provider, PROVIDER_RANK), else_=0)
-    ranked = select(entries, (rank + list_rank).label("rank")).cte()
-    best = select(ranked.c.person_key, func.min(ranked.c.rank).label("best"))
-    best = best.group_by(ranked.c.person_key).subquery("best")
-    is_same_person = best.c.person_key == ranked.c.person_key
-    placed = select(ranked, best.c.best).join_from(ranked, best, is_same_person).subquery("placed")
-
-    def has_status(*statuses: PersonStatus) -> ColumnElement[bool]:
-        ranks = [RANK[status] for status in statuses]
-        return placed.c.best.in_([*ranks, *(rank + PROVIDER_RANK for rank in ranks)])
-
-    is_deciding = placed.c.is_from_provider == (placed.c.best >= PROVIDER_RANK)
+    ranked = select(entries, (rank + list_rank).label("rank")).subquery("ranked")
+    c = ranked.c
+    # In one pass: PostgreSQL expects one row here, and would join each person with all others.
+    placed = (
+        select(
+            c.person_key,
+            func.min(c.rank).label("best"),
+            *(func.min(c.since).filter(c.rank == n).label(f"first_{n}") for n in PRESENT_RANKS),
+            func.max(c.since).filter(~c.is_from_provider).label("list_end"),
+            func.max(c.since).filter(c.is_from_provider).label("provider_end"),
+        )
+        .group_by(c.person_key)
+        .subquery("placed")
+    )
+    p = placed.c
     since = case(  # active since the first of the active accounts, gone since the last one is
-        (
-            has_status("active", "unknown"),
-            func.min(placed.c.since).filter(placed.c.rank == placed.c.best),
-        ),
-        else_=func.max(placed.c.since).filter(is_deciding),
+        *((p.best == n, p[f"first_{n}"]) for n in PRESENT_RANKS),
+        (p.best < PROVIDER_RANK, p.list_end),
+        else_=p.provider_end,
     )
-    status = case(*((has_status(status), status) for status in STATUSES))
-    return select(placed.c.person_key, status.label("status"), since.label("since")).group_by(
-        placed.c.person_key, placed.c.best
-    )
+    status = case(*((p.best.in_([n, n + PROVIDER_RANK]), status) for status, n in RANK.items()))
+    return select(p.person_key, status.label("status"), since.label("since"))
 
 
 def entries_at(

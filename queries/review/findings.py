@@ -13,6 +13,7 @@ from data.records.decisions import EXCEPTIONS
 from data.records.exceptions import PERSON_RULE, FindingKey, read_rule_settings
 from data.records.tables import exception
 from data.schema import OPEN_END, SnapshotTime, account, integration, is_same_account
+from data.store.adapter import adapter_of
 from data.store.transfer import fetch_batches
 from queries.cache import cached
 from queries.paging import cut_page
@@ -86,7 +87,7 @@ def count_findings(con: Connection, view: View, rule: Rule) -> FindingCount:
 def _count_narrowed(con: Connection, view: View, rule: Rule) -> FindingCount:
     is_open = _dated_findings(view, rule).c.reason.is_(None)
     counts = select(func.count().filter(is_open), func.count().filter(~is_open))
-    return FindingCount(*con.execute(counts).one())
+    return FindingCount(*execute_for_all(con, counts).one())
 
 
 def summarize_rule(con: Connection, view: View, rule: Rule) -> RuleSummary:
@@ -94,6 +95,14 @@ def summarize_rule(con: Connection, view: View, rule: Rule) -> RuleSummary:
     if _has_exceptions(con, view, rule):
         return _summarize(con, view, rule)
     return _summarize_all(con, _without_exceptions(view), rule)
+
+
+def execute_for_all(
+    con: Connection, query: sa.Select[*tuple[Any, ...]], **options: Any
+) -> sa.CursorResult[Any]:
+    """The rows of a query about the findings of all accounts."""
+    with adapter_of(con).plan_for_whole_tables(con):
+        return con.execute(query, execution_options=options)
 
 
 def _without_exceptions(view: View) -> View:
@@ -130,14 +139,14 @@ def _summarize(con: Connection, view: View, rule: Rule) -> RuleSummary:
         func.count().filter(is_open, is_new),
         func.min(found.since).filter(is_open),
     )
-    return RuleSummary(*con.execute(numbers).one())
+    return RuleSummary(*execute_for_all(con, numbers).one())
 
 
 @cached(256)
 def _count_all(con: Connection, view: View, rule: Rule) -> int:
     """The number of accounts that a rule finds, exceptions included."""
     accounts = rule.find(view).accounts.subquery("accounts")
-    return con.scalar(select(func.count()).select_from(accounts)) or 0
+    return execute_for_all(con, select(func.count()).select_from(accounts)).scalar_one()
 
 
 def page_of_findings(
@@ -150,7 +159,7 @@ def page_of_findings(
     dated = _dated_findings(view, rule)
     is_shown = dated.c.reason.is_not(None) if with_exception else dated.c.reason.is_(None)
     query = select(dated).where(is_shown).order_by(dated.c.since, dated.c.account_key)
-    page_rows = con.execute(cut_page(query, page, PAGE_SIZE)).all()
+    page_rows = execute_for_all(con, cut_page(query, page, PAGE_SIZE)).all()
     if not page_rows:
         return []
     page_values = sa.values(*(sa.column(c.name, c.type) for c in dated.c), name="shown").data(
@@ -206,7 +215,7 @@ def _found_among(
 def _found_accounts(con: Connection, view: View, rule: Rule) -> numpy.ndarray[Any, Any]:
     """The keys of all accounts that a rule finds, 8 bytes each."""
     keys = rule.find(view).accounts.subquery("accounts").c.account_key
-    with fetch_batches(con, select(keys)) as batches:
+    with adapter_of(con).plan_for_whole_tables(con), fetch_batches(con, select(keys)) as batches:
         return batches.read_all()["account_key"].to_numpy()
 
 
@@ -234,7 +243,7 @@ def open_findings(
         query = query.where(rows.c.account_id.in_(account_ids))
     return [
         (FindingKey(rule.name, row.integration, row.account_id), row.snapshot_taken_at)
-        for row in con.execute(query.limit(MAX_EXCEPTIONS_AT_ONCE))
+        for row in execute_for_all(con, query.limit(MAX_EXCEPTIONS_AT_ONCE))
     ]
 
 
