@@ -63,7 +63,9 @@ def test_a_mail_has_the_letter_as_text_and_as_html_and_its_id_at_each_try() -> N
     with a_mailbox() as mailbox:
         for _ in range(2):
             smtp(mailbox.port, user="rollcall", password=PASSWORD).deliver("id1", MESSAGE)
-    first, second = mailbox.mails
+        smtp(mailbox.port).deliver("id2", MESSAGE._replace(subject="New\r\nBcc: eve@x.io"))
+    first, second, hostile = mailbox.mails
+    assert (hostile["Subject"], hostile["Bcc"]) == ("New Bcc: eve@x.io", None)
     assert first["To"] == "ada@x.io"
     assert first["Subject"] == MESSAGE.subject
     assert first["Message-ID"] == second["Message-ID"] == "<id1@x.io>"
