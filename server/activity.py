@@ -36,10 +36,15 @@ class Activity:
             return now - self._last_use.setdefault(token_id(claims), now) > hours * 3600
 
 
-def is_by_person(frame: bytes) -> bool:
-    """Whether a message of a page comes from its reader, and not from a refresh."""
+def message_of_page(frame: bytes | None) -> BackMsg | None:
+    """The message in a frame of a WebSocket; None if no page sends such a frame."""
     try:
-        message = BackMsg.FromString(frame)
+        message = BackMsg.FromString(frame or b"")
     except DecodeError:
-        return False
+        return None
+    return message if message.WhichOneof("type") else None
+
+
+def is_by_person(message: BackMsg) -> bool:
+    """Whether a message of a page comes from its reader, and not from a refresh."""
     return message.HasField("rerun_script") and not message.rerun_script.is_auto_rerun

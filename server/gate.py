@@ -24,7 +24,7 @@ from data.access.claims import Claims
 from data.access.roles import ANONYMOUS, MONITOR, Permission, Principal
 from data.home import current_home
 from data.records.audit_log import Event, record_denial, record_event
-from server.activity import is_by_person
+from server.activity import is_by_person, message_of_page
 from server.assets import CompressedAssets
 from server.back_channel import BACK_CHANNEL_PATH
 from server.headers import with_headers
@@ -101,7 +101,7 @@ class Gate:
         principal = self._principal(scope, headers, claims)
         request_principal.set(principal)
         if scope["type"] == "websocket":
-            receive = _only_bytes(receive, claims)
+            receive = _only_messages(receive, claims)
             await self._connect(scope, receive, send, headers, principal, claims)
         else:
             is_asset = path_of(scope).startswith(ASSET_PATHS)
@@ -266,24 +266,24 @@ async def _reject_path(scope: Scope, receive: Receive, send: Send) -> None:
         await PlainTextResponse("Not found.", 404)(scope, receive, send)
 
 
-def _only_bytes(receive: Receive, claims: Claims | None) -> Receive:
-    """End a connection that sends a text frame, which Streamlit never does and cannot read.
+def _only_messages(receive: Receive, claims: Claims | None) -> Receive:
+    """End a connection that sends what no page sends: Streamlit would log an error for each frame.
 
     A message that its reader causes is a use of the session.
     """
 
-    async def receive_bytes() -> Message:
+    async def receive_message() -> Message:
         message = await receive()
         if message["type"] != "websocket.receive":
             return message
-        frame = message.get("bytes")
-        if frame is None:
+        sent = message_of_page(message.get("bytes"))
+        if sent is None:
             return {"type": "websocket.disconnect", "code": 1003}
-        if claims and is_by_person(frame) and is_signed_in(claims):
+        if claims and is_by_person(sent) and is_signed_in(claims):
             activity.note(claims)
         return message
 
-    return receive_bytes
+    return receive_message
 
 
 async def _wait_for_session_end(claims: Claims) -> None:

@@ -89,6 +89,7 @@ async def greet(socket: WebSocket) -> None:
     await socket.send_text("a session")
     with suppress(WebSocketDisconnect):
         await socket.receive_bytes()
+        await socket.send_text("a message arrived")
     with suppress(RuntimeError):
         await socket.close()
 
@@ -351,10 +352,9 @@ def test_only_messages_of_a_reader_are_a_use_of_the_session() -> None:
     click, refresh = BackMsg(), BackMsg()
     click.rerun_script.query_string = "q=ada"
     refresh.rerun_script.is_auto_rerun = True
-    assert is_by_person(click.SerializeToString())
-    assert not is_by_person(refresh.SerializeToString())
-    assert not is_by_person(BackMsg(load_git_info=True).SerializeToString())
-    assert not is_by_person(b"\xff")
+    assert is_by_person(click)
+    assert not is_by_person(refresh)
+    assert not is_by_person(BackMsg(load_git_info=True))
 
 
 CHANNELS = [
@@ -570,11 +570,14 @@ def test_an_address_with_other_letters_is_not_found(client: Client) -> None:
         assert page.status_code == 404
 
 
-def test_a_text_frame_ends_a_session_without_an_error(client: Client) -> None:
+@pytest.mark.parametrize("frame", [{"text": "no bytes"}, {"bytes": b"\xff"}, {"bytes": b""}])
+def test_what_no_page_sends_ends_a_session_without_an_error(
+    client: Client, frame: dict[str, Any]
+) -> None:
     owner = client(**cookie("owners"))
     with owner.websocket_connect(stream_of(owner), headers={"Origin": ORIGIN}) as socket:
         assert socket.receive_text() == "a session"
-        socket.send_text("no bytes")
+        socket.send({"type": "websocket.receive", **frame})
         with pytest.raises(WebSocketDisconnect):
             socket.receive_text()
 
