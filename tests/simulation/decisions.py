@@ -23,11 +23,12 @@ AUTHOR = "Grace"
 
 
 def name_owner(life: Life, app: str) -> Step | None:
-    """A person names the owner of an account that has none."""
+    """A person names the owner of an account that has none; in the app, if it has one."""
     unmatched = [key for key, facts in life.model.accounts().items() if not facts.is_matched]
     if not unmatched:
         return None
-    app = life.chance.choice(sorted({key[0] for key in unmatched}))  # also a small one
+    apps = sorted({key[0] for key in unmatched})
+    app = app if app in apps else life.chance.choice(apps)
     key = life.chance.choice(sorted(key for key in unmatched if key[0] == app))
     name, email, upstream = life.chance.choice(PEOPLE)
     override = MatchOverride(*key, "They said so.", "people", upstream, name, email)

@@ -32,12 +32,12 @@ from simulation.checks import (
     check_inquiry,
     loaded_snapshots,
 )
-from simulation.decisions import DECISIONS
+from simulation.decisions import DECISIONS, name_owner
 from simulation.facts import Accounts
 from simulation.hazards import Hazard, Hazards, Killed
 from simulation.model import Model
 from simulation.nonsense import link, tear
-from simulation.questions import NOTED, Inquiry, any_inquiry
+from simulation.questions import NOTED, Inquiry, any_inquiry, noted_at
 from simulation.step import Step
 from simulation.world import APPS, File, World
 
@@ -47,14 +47,14 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
 MAX_STEPS = 80
 """A hazard is planned before one of so many statements; a delivery has about as many."""
 
-MAX_FILE_STEPS = 2
+MAX_FILE_STEPS = 3
 """Or before one of so many steps of files, which are few between many statements."""
 
 HAZARDS: tuple[Hazard, ...] = ("kill", "full disk")
 SERVER_HAZARDS: tuple[Hazard, ...] = (*HAZARDS, "lost connection")
 HAZARD_SHARE, RISKY_SHARE = 0.2, 0.6  # of the steps
 QUIET_SHARE = 0.3  # of the days, which another one follows without a step
-EMPTY_SHARE = 0.06  # of the days, on which an app loses all of its snapshots
+EMPTY_SHARE = 0.1  # of the days, on which an app loses all of its snapshots
 
 
 class Held(NamedTuple):
@@ -107,21 +107,31 @@ class Life:
         self.world.live(app)
         kinds, weights = zip(*KINDS.items(), strict=True)
         plans = [deliver, *self.chance.choices(kinds, weights)]
-        if self.chance.random() < EMPTY_SHARE:
-            plans += [remove_of_few] * min(map(len, self.model.lists.values()), default=0)
         for plan in plans:
             if step := plan(self, app):
                 self._live_through(step)
+        if self.chance.random() < EMPTY_SHARE:
+            self._empty_an_app()
         # What was asked yesterday is asked again: an answer that was kept must not outlive a load.
         self.inquiries = [*self.inquiries[-1:], any_inquiry(self.chance, self.model)]
         with mock.patch.object(formatting, "datetime", Clock):
             self._ask(self.inquiries)
+            if decided := self.model.decided_moments():  # a decision begins and ends to the second
+                self._ask([noted_at(self.chance.choice(decided))])
             check_changes(self.engine, self.model, self.chance)
             check_findings(self.engine, self.model, self.chance)
             if self.chance.random() < QUIET_SHARE:  # nor a last day
                 self._ask([NOTED])
                 self.world.pass_time()
                 self._ask([NOTED, *self.inquiries])
+
+    def _empty_an_app(self) -> None:
+        """An app of few snapshots loses them all, and comes back: what was decided is still so."""
+        app = min(self.model.lists, key=lambda app: (len(self.model.lists[app]), app))
+        removals = [remove_of_few] * len(self.model.lists[app])
+        for plan in (name_owner, *removals, deliver):
+            if step := plan(self, app):
+                self._live_through(step)
 
     def _ask(self, inquiries: list[Inquiry]) -> None:
         Clock.moment = self.model.now = self.world.now
@@ -138,7 +148,10 @@ class Life:
         before = {key: counts for key, (_, counts) in self.loaded.items()}
         with mock.patch.object(formatting, "datetime", Clock):
             is_finished = self._try(step, hazard)
+            is_removed = step.is_risky and not is_finished and self._shows(before) is False
             after_kill = None if is_finished else self.restart()
+            if is_removed and after_kill == before:
+                raise Disagreement("a removal that was seen is taken back")
             if not is_finished:
                 load_failures.clear()
                 step.act()
@@ -155,7 +168,7 @@ class Life:
 
     def _try(self, step: Step, hazard: Hazard | None) -> bool:
         """Whether the step came to its end."""
-        is_at_file = self.chance.random() < 0.5
+        is_at_file = self.chance.random() < (0.9 if step.is_risky else 0.5)
         steps = self.chance.randint(0, MAX_FILE_STEPS if is_at_file else MAX_STEPS)
         self.hazards.plan(hazard, steps, is_at_file=is_at_file)
         try:
@@ -170,6 +183,10 @@ class Life:
             is_hit = self.hazards.is_hit
             self.hazards.plan(None)
         return not is_hit
+
+    def _shows(self, snapshots: dict[Snapshot, tuple[int, int, int]]) -> bool:
+        """Whether a reader would see these snapshots now."""
+        return loaded_snapshots(self.engine) == snapshots
 
     def restart(self) -> dict[Snapshot, tuple[int, int, int]]:
         """What a new process does, and the snapshots that it finds."""

@@ -101,9 +101,13 @@ class Model:
 
     def all_moments(self) -> list[datetime]:
         """When a snapshot was taken or a decision made or withdrawn, each moment once."""
+        taken = {at for moments in self.lists.values() for at in moments}
+        return sorted(taken.union(self.decided_moments()))
+
+    def decided_moments(self) -> list[datetime]:
+        """When a decision was made or withdrawn."""
         made = [each for decisions in self.decisions.values() for each in decisions]
-        decided = {at for each in made for at in (each.made_at, each.withdrawn_at) if at}
-        return sorted({at for taken in self.lists.values() for at in taken} | decided)
+        return [at for each in made for at in (each.made_at, each.withdrawn_at) if at]
 
     def ever_listed(self, integration: str) -> set[str]:
         """The IDs of all accounts that any snapshot lists."""

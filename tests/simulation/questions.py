@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -73,6 +73,11 @@ NOTED = Inquiry(Question(note="yes"), READERS[0], "user", descending=False)
 """The accounts with a note, which ends with a day."""
 
 
+def noted_at(moment: datetime) -> Inquiry:
+    """The accounts with a note at the moment."""
+    return NOTED._replace(question=Question(note="yes", as_of=moment))
+
+
 def any_inquiry(chance: random.Random, model: Model) -> Inquiry:
     """A question that anybody could ask."""
     question, reader = any_question(chance, model), chance.choice(READERS)
@@ -90,12 +95,14 @@ def any_question(chance: random.Random, model: Model) -> Question:
             return ()
         return tuple(dict.fromkeys(chance.choices(choices, k=chance.randint(1, count))))
 
-    day = chance.choice(moments).date() if moments else None
     has_period = moments and chance.random() < 0.25
     during = tuple(sorted(chance.choices(moments, k=2))) if has_period else None
+    as_of = chance.choice((None, *moments)) if not during and chance.random() < 0.6 else None
+    end = during[1] if during else as_of or model.now
+    day = (end - timedelta(days=chance.randint(0, 5))).date()  # when many accounts changed
     words = [word for name, email, upstream in PEOPLE for word in (*name.split(), email, upstream)]
     return Question(
-        as_of=chance.choice((None, *moments)) if not during and chance.random() < 0.6 else None,
+        as_of=as_of,
         during=during,  # type: ignore[arg-type]
         words=sometimes((*words, "a-1", "a-2", "admin", "lead")),
         integrations=sometimes(model.lists),
@@ -104,8 +111,8 @@ def any_question(chance: random.Random, model: Model) -> Question:
         active=next(iter(sometimes(("yes", "no", "unknown"), 1)), ""),
         match=next(iter(sometimes(("matched", "unmatched"), 1)), ""),
         failures=sometimes((*(code for code in CODES if code), "No reason given")),
-        updated_from=day if chance.random() < 0.1 else None,
-        updated_to=day if chance.random() < 0.1 else None,
+        updated_from=day if chance.random() < 0.15 else None,
+        updated_to=day if chance.random() < 0.15 else None,
         note=next(iter(sometimes(("yes", "yes", "no"), 1)), ""),
     )
 
