@@ -128,8 +128,10 @@ def test_a_new_sign_in_costs_no_version_and_the_past_shows_the_newest(
 
 
 def test_a_late_snapshot_never_overwrites_a_newer_sign_in(snapshots: Deliveries) -> None:
-    snapshots.take(*FOUR)
+    row_of_another_role = an_account("ada", roles=["Other"], last_sign_in="2026-11-19")
+    snapshots.take(row_of_another_role, *FOUR)
     before = sign_ins(snapshots.store)
+    assert before["ada"] == SIGNED_IN, "the latest of her rows"
     snapshots.take(an_account("ada", last_sign_in="2026-11-22"), at=YESTERDAY)
     assert sign_ins(snapshots.store) == before
 
