@@ -54,6 +54,7 @@ HAZARDS: tuple[Hazard, ...] = ("kill", "full disk")
 SERVER_HAZARDS: tuple[Hazard, ...] = (*HAZARDS, "lost connection")
 HAZARD_SHARE, RISKY_SHARE = 0.2, 0.6  # of the steps
 QUIET_SHARE = 0.3  # of the days, which another one follows without a step
+FEW_SNAPSHOTS = 6
 EMPTY_SHARE = 0.1  # of the days, on which an app loses all of its snapshots
 
 
@@ -110,7 +111,7 @@ class Life:
         for plan in plans:
             if step := plan(self, app):
                 self._live_through(step)
-        if self.chance.random() < EMPTY_SHARE:
+        if self.model.lists and self.chance.random() < EMPTY_SHARE:
             self._empty_an_app()
         # What was asked yesterday is asked again: an answer that was kept must not outlive a load.
         self.inquiries = [*self.inquiries[-1:], any_inquiry(self.chance, self.model)]
@@ -127,8 +128,11 @@ class Life:
 
     def _empty_an_app(self) -> None:
         """An app of few snapshots loses them all, and comes back: what was decided is still so."""
-        app = min(self.model.lists, key=lambda app: (len(self.model.lists[app]), app))
-        removals = [remove_of_few] * len(self.model.lists[app])
+        accounts, lists = self.model.accounts(), self.model.lists
+        ownerless = {key[0] for key, facts in accounts.items() if not facts.is_matched}
+        can_be_named = [app for app in ownerless if len(lists[app]) <= FEW_SNAPSHOTS]
+        app = min(can_be_named or lists, key=lambda app: (len(lists[app]), app))
+        removals = [remove_first] * len(lists[app])
         for plan in (name_owner, *removals, deliver):
             if step := plan(self, app):
                 self._live_through(step)
@@ -311,10 +315,9 @@ def remove(life: Life, app: str) -> Step | None:
     return _removal(life, chosen) if (chosen := life.any_loaded()) else None
 
 
-def remove_of_few(life: Life, app: str) -> Step:
-    """A person removes a snapshot of the app that has the fewest."""
-    lists = life.model.lists
-    return _removal(life, min(life.loaded, key=lambda each: (len(lists[each[0]]), each)))
+def remove_first(life: Life, app: str) -> Step:
+    """A person removes the first snapshot of the app."""
+    return _removal(life, (app, life.model.moments(app)[0]))
 
 
 def _removal(life: Life, chosen: Snapshot) -> Step:
