@@ -64,6 +64,7 @@ def _add_older_versions(engine: Engine, number: int) -> None:
     columns |= {
         "provisioning_state": literal(FAILED_STATES[number % 3]),
         "state_since": literal(until - STEP),
+        "previous_state": literal(FAILED_STATES[(number + 1) % 3]),
         "valid_from": literal(until - STEP),
         "valid_to": literal(until),
     }

@@ -64,6 +64,23 @@ class During(NamedTuple):
         """Whether a version holds at any time in the period."""
         return and_(versions.c.valid_from <= self.end, versions.c.valid_to > self.start)
 
+    def is_first(
+        self, versions: sa.FromClause, changes: Sequence[tuple[str, ...] | None]
+    ) -> ColumnElement[bool]:
+        """Whether a version can be the first in the period that meets conditions.
+
+        Not if the version before is in the period, and meets them too, as nothing that they read
+        has changed. `changes` has, for each condition, the since-columns of what it reads; None if
+        it reads more.
+        """
+        if None in changes:
+            return sa.true()
+        c = versions.c
+        names = {name for columns in changes for name in columns or ()}
+        changed = [c[name] == c.valid_from for name in sorted(names)]
+        was_listed = sa.or_(c.previous_state.is_not(None), c.state_since < c.valid_from)
+        return sa.or_(c.valid_from <= self.start, *changed or [~was_listed])
+
 
 def parse_during(values: Sequence[str]) -> During | None:
     """The period in `FROM/TO`: UTC days, or ISO times. None for any other text."""

@@ -12,15 +12,15 @@ from datetime import date, datetime, time, timedelta
 from typing import Any, get_args
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Connection, case, select
+from sqlalchemy import ColumnElement, case
 
-from data.schema import account_version, is_unmatched, join_profile
+from data.schema import is_unmatched
 from data.states import FAILED_STATES, STATE_BY_NAME, UNSETTLED_STATES
 from data.store.dialect import has_role, is_one_of
-from data.store.search_text import search_key, with_search_text
+from data.store.search_text import search_key
 from data.values.durations import duration_text
 from queries.account_links import has_link, parse_links, serialize_links
-from queries.during import EXCLUDED_BY_PERIOD, During, latest_versions, parse_during
+from queries.during import EXCLUDED_BY_PERIOD, During, parse_during
 from queries.export import columns
 from queries.filter_conditions import (
     ActiveFilter,
@@ -35,10 +35,9 @@ from queries.filter_conditions import (
 )
 from queries.filter_values import DAY, TEXTS, Parse, Serialize, one_of, serialize_optional
 from queries.notes import NoteFilter, has_note
-from queries.owners import has_match_overrides, with_match_overrides
 from queries.people import accounts as people
 from queries.people.named_person import NamedPerson, is_theirs, parse_named_person
-from queries.scope import DURATION, Params, Scope, accounts_as_of, in_integrations
+from queries.scope import DURATION, Params, Scope, in_integrations
 from queries.sign_ins import matches_sign_in, parse_sign_ins, sign_in_kind, sign_in_text
 
 MAX_SEARCH_LENGTH = 200
@@ -136,6 +135,9 @@ class Filter:
     group_by: Callable[[sa.FromClause], ColumnElement[Any]] | None = None
     """The value that a row has, where it has exactly one."""
     is_slow_changing: bool = False  # whether the condition reads slow-changing columns
+    changes_with: tuple[str, ...] | None = None
+    """Of an account from one version to the next: the since-columns of all that the condition reads
+    (see data/history/since.py). None: it reads more."""
     reads_person: bool = False  # whether it reads `person_status`
 
 
@@ -174,6 +176,9 @@ def _has_left(
     return sa.and_(rows.c.person_status == "left", has_held)
 
 
+BY_PROFILE = ("content_since",)
+"""With an account's slow-changing columns."""
+
 ACTIVE_TEXTS = {"yes": "active", "no": "not active", "unknown": "activity unknown"}
 
 
@@ -188,6 +193,7 @@ FILTERS: tuple[Filter, ...] = (
         matches_search,
         lambda text: f"“{text}”",
         is_slow_changing=True,
+        changes_with=BY_PROFILE,
     ),
     Filter(
         "state",
@@ -197,6 +203,7 @@ FILTERS: tuple[Filter, ...] = (
         lambda rows, states, _: is_one_of(rows.c.provisioning_state, states),
         choices=tuple(STATE_BY_NAME),
         group_by=lambda rows: rows.c.provisioning_state,
+        changes_with=("state_since",),
     ),
     Filter(
         "role",
@@ -205,6 +212,7 @@ FILTERS: tuple[Filter, ...] = (
         lambda rows, roles, _: sa.or_(*(has_role(rows.c.roles, role) for role in roles)),
         conjunction="with role",
         is_slow_changing=True,
+        changes_with=BY_PROFILE,
     ),
     Filter(
         "integration",
@@ -212,6 +220,7 @@ FILTERS: tuple[Filter, ...] = (
         *TEXTS,
         lambda rows, names, _: in_integrations(rows, names),
         conjunction="in",
+        changes_with=(),
     ),
     Filter(
         "active",
@@ -224,6 +233,7 @@ FILTERS: tuple[Filter, ...] = (
         group_by=lambda rows: case(
             (rows.c.active_in_app, "yes"), (rows.c.active_in_app.is_(None), "unknown"), else_="no"
         ),
+        changes_with=("active_since",),
     ),
     Filter(
         "match",
@@ -234,6 +244,7 @@ FILTERS: tuple[Filter, ...] = (
         choice_text=str.capitalize,
         group_by=lambda rows: case((is_unmatched(rows), "unmatched"), else_="matched"),
         is_slow_changing=True,
+        changes_with=BY_PROFILE,
     ),
     Filter(
         "person",
@@ -256,6 +267,7 @@ FILTERS: tuple[Filter, ...] = (
         choices=people.ACCOUNT_STATUSES,
         choice_text=people.ACCOUNT_TEXTS.__getitem__,
         group_by=people.account_status,
+        changes_with=("state_since", "active_since"),
     ),
     Filter(
         "of_person",
@@ -372,6 +384,7 @@ FILTERS: tuple[Filter, ...] = (
         serialize_links,
         lambda rows, links, _: has_link(rows, links),
         lambda links: f"marked ({len(parse_links([links])):,})",
+        changes_with=(),
     ),
 )
 FILTER_BY_NAME = {filter_.name: filter_ for filter_ in FILTERS}
@@ -379,69 +392,16 @@ PARAMS = (*FILTER_BY_NAME, "during", "as_of")
 """The parameters of an address that filter."""
 
 
-def account_rows(
-    con: Connection, filters: Filters, *, all_columns: bool = True, shown: Filter | None = None
-) -> sa.FromClause:
-    """One row per account at the moment of the filters, before any other filter.
-
-    With the user from the snapshot or from a match override, and all that the filters and `shown`
-    read. Without `all_columns`, other slow-changing columns are left out: faster for the past.
-    """
-    if filters.during:
-        found = latest_versions(
-            filters.during,
-            account_version,
-            lambda times: _matching_versions(con, filters, times, all_columns=False),
-        )
-        needs_profile = all_columns and "roles" not in found.c  # the filters may have read it
-        return join_profile(found) if needs_profile else found
-    used = _used_filters(filters, shown)
-    all_columns = all_columns or _needs_all_columns(con, used)
-    rows = accounts_as_of(filters.as_of, all_columns=all_columns)
-    rows = _with_owners_and_text(con, filters, rows)
-    reads_person = any(f.reads_person for f in used)
-    return people.with_person_status(con, rows, filters.as_of) if reads_person else rows
-
-
-def versions_during(
-    con: Connection, filters: Filters, *, all_columns: bool = True
-) -> sa.FromClause:
-    """One row per version in the period of the filters that meets them all."""
-    assert filters.during  # noqa: S101 - the caller has checked it
-    times = filters.during.overlaps(account_version)
-    return _matching_versions(con, filters, times, all_columns=all_columns)
-
-
-def _matching_versions(
-    con: Connection, filters: Filters, times: ColumnElement[bool], *, all_columns: bool
-) -> sa.FromClause:
-    """The versions with these times that meet the filters."""
-    rows: sa.FromClause = select(account_version).where(times).subquery("versions")
-    if all_columns or _needs_all_columns(con, _used_filters(filters)):
-        rows = join_profile(rows)
-    rows = _with_owners_and_text(con, filters, rows)
-    return select(rows).where(*conditions(filters, rows)).subquery("matching")
-
-
-def _with_owners_and_text(con: Connection, filters: Filters, rows: sa.FromClause) -> sa.FromClause:
-    """The same rows, with the owners in force, and with the text that a search reads."""
-    if filters.q and "search" not in rows.c:
-        rows = with_search_text(rows)
-    return with_match_overrides(con, rows, filters.moment)
-
-
-def _used_filters(filters: Filters, shown: Filter | None = None) -> list[Filter]:
+def used_filters(filters: Filters, shown: Filter | None = None) -> list[Filter]:
     """The filters that are set, and the one whose choices are shown."""
     return [f for f in FILTERS if f is shown or getattr(filters, f.name)]
 
 
-def _needs_all_columns(con: Connection, used: Sequence[Filter]) -> bool:
-    return any(f.is_slow_changing for f in used) or has_match_overrides(con)
-
-
-def conditions(filters: Filters, rows: sa.FromClause) -> list[ColumnElement[bool]]:
-    """The conditions on rows of accounts, one for each filter that is set."""
+def conditions(
+    filters: Filters, rows: sa.FromClause, used: Sequence[Filter] | None = None
+) -> list[ColumnElement[bool]]:
+    """The conditions on rows of accounts, one for each filter that is set, or for these alone."""
     return [
-        filter_.condition(rows, getattr(filters, filter_.name), filters.moment)
-        for filter_ in _used_filters(filters)
+        f.condition(rows, getattr(filters, f.name), filters.moment)
+        for f in (used_filters(filters) if used is None else used)
     ]

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -35,8 +35,8 @@ from queries.users.accounts import (
     count_accounts,
     page_of_accounts,
     sorted_accounts,
-    stretches_by_key,
 )
+from queries.users.by_key import stretches_by_key
 from queries.users.detail import account_details
 from queries.users.facets import drop_unknown_values, list_choices
 
@@ -44,11 +44,34 @@ PAGE = Path(__file__).parent.parent / "pages" / "users.py"
 DAYS = [TODAY + timedelta(days=n) for n in range(4)]
 MOMENTS = [day + timedelta(hours=h) for day in DAYS for h in (-1, 0, 1)]
 
-Life = tuple[str | None, ...]
-"""What an account is on each day: active, inactive, or not listed."""
+Look = tuple[str, str, str]
+"""Active in app, role and state of an account."""
 
-lives = st.tuples(*[st.sampled_from([None, None, "yes", "no"])] * len(DAYS))
+Life = tuple[Look | None, ...]
+"""What an account looks like on each day; None where it is not listed."""
+
+LOOKS = [
+    *((active, role, "Onboarded") for active in ("yes", "no") for role in ("Editor", "Viewer")),
+    ("yes", "Viewer", "Update failed"),
+]
+lives = st.tuples(*[st.sampled_from([None, None, *LOOKS])] * len(DAYS))
 periods = st.tuples(st.sampled_from(MOMENTS), st.sampled_from(MOMENTS)).map(sorted)
+
+FILTERS: list[dict[str, Any]] = [
+    {},
+    {"active": "yes"},
+    {"active": "yes", "role": ("Editor",)},
+    {"state": ("Update failed",)},
+    {"q": "view", "account": "active"},
+]
+
+
+def meets(look: Look, filters: dict[str, Any]) -> bool:
+    active, role, state = look
+    texts = {"q": role.lower()[:4], "account": {"yes": "active"}.get(active), "active": active}
+    texts |= {"role": (role,), "state": (state,)}
+    return all(texts[name] == value for name, value in filters.items())
+
 
 numbers = count()
 
@@ -65,18 +88,24 @@ def a_store() -> Iterator[Engine]:
 def deliver(engine: Engine, folder: str, people: list[Life]) -> None:
     snapshots = Deliveries(engine, Path(folder))
     for number, day in enumerate(DAYS):
-        listed = [(n, life[number]) for n, life in enumerate(people)]
-        accounts = [an_account(f"u{n}", active=active) for n, active in listed if active]
+        accounts = [
+            an_account(f"u{n}", active=look[0], roles=[look[1]], state=look[2])
+            for n, life in enumerate(people)
+            if (look := life[number])
+        ]
         # an account that is always listed, so that no file is empty
         snapshots.take(an_account("all", active="yes"), *accounts, at=day)
 
 
-def expected_stretches(life: Life, during: During, active: str | None) -> list[tuple[Any, Any]]:
+def expected_stretches(
+    life: Life, during: During, filters: dict[str, Any]
+) -> list[tuple[Any, Any]]:
     """The stretches, from the files alone: each holds until the next."""
     found: list[tuple[datetime, datetime | None]] = []
     for number, start in enumerate(DAYS):
         end = DAYS[number + 1] if number + 1 < len(DAYS) else None
-        is_wanted = life[number] is not None and active in (None, life[number])
+        look = life[number]
+        is_wanted = look is not None and meets(look, filters)
         if not is_wanted or start > during.end or (end and end <= during.start):
             continue
         last = end if end and end <= during.end else None
@@ -89,31 +118,38 @@ def expected_stretches(life: Life, during: During, active: str | None) -> list[t
 
 @settings(deadline=None, max_examples=2)
 @given(
-    people=st.lists(lives, min_size=4, max_size=9), ends=st.lists(periods, min_size=6, max_size=6)
+    people=st.lists(lives, min_size=6, max_size=9), ends=st.lists(periods, min_size=3, max_size=3)
 )
 def test_the_list_of_a_period_equals_the_files(
     people: list[Life], ends: list[list[datetime]]
 ) -> None:
-    everyone = {f"u{n}": life for n, life in enumerate(people)} | {"all": ("yes",) * len(DAYS)}
+    everyone = {f"u{n}": life for n, life in enumerate(people)}
+    everyone["all"] = (("yes", "Editor", "Onboarded"),) * len(DAYS)
     with TemporaryDirectory() as folder, a_store() as engine, engine.connect() as con:
         deliver(engine, folder, people)
-        for start, end in ends:
+        for (start, end), wanted in product(ends, FILTERS):
             during = During(start, end)
-            for active in (None, "yes"):
-                wanted = {
-                    name: found
+
+            def expected(
+                extra: dict[str, Any], during: During = during, wanted: dict[str, Any] = wanted
+            ) -> dict[str, Any]:
+                lists = {
+                    name: expected_stretches(life, during, wanted | extra)
                     for name, life in everyone.items()
-                    if (found := expected_stretches(life, during, active))
                 }
-                filters = Filters(during=during, active=active)
-                rows = page_of_accounts(con, filters, sort="user", descending=False, page=1)
-                names = {row.account_key: row.username_in_app for row in rows}
-                found = stretches_by_key(con, filters, list(names))
-                assert {names[key]: value for key, value in found.items()} == wanted
-                assert len(rows) == count_accounts(con, filters) == len(wanted)
-                choices = dict(list_choices(con, Filters(during=during), "active").shown)
-            assert choices["yes"] == len(wanted)
-            assert count_accounts(con, Filters(during=during, account="active")) == len(wanted)
+                return {name: found for name, found in lists.items() if found}
+
+            filters = Filters(during=during, **wanted)
+            rows = page_of_accounts(con, filters, sort="user", descending=False, page=1)
+            names = {row.account_key: row.username_in_app for row in rows}
+            found = stretches_by_key(con, filters, list(names))
+            assert {names[key]: value for key, value in found.items()} == expected({})
+            assert len(rows) == count_accounts(con, filters) == len(expected({}))
+            for name, values in (("active", ("yes", "no")), ("role", ("Editor", "Viewer"))):
+                choices = dict(list_choices(con, filters, name).shown)
+                for value in values:
+                    extra = {name: value if name == "active" else (value,)}
+                    assert choices.get(value, 0) == len(expected(extra)), (name, value)
 
 
 @settings(deadline=None, max_examples=2)
@@ -128,13 +164,13 @@ def test_the_list_of_a_period_equals_the_files(
         max_size=len(DAYS),
     ),
     period=periods,
-    active=st.sampled_from([None, "yes"]),
+    narrowed=st.sampled_from([{}, {"active": "yes"}, {"q": "ada"}]),
 )
 def test_the_first_pages_of_a_period_are_those_of_the_whole_list(
-    days: list[list[Any]], period: list[datetime], active: str | None
+    days: list[list[Any]], period: list[datetime], narrowed: dict[str, Any]
 ) -> None:
     """They are found among a few of the first versions or profiles; names change meanwhile."""
-    filters = Filters(during=During(*period), active=active)
+    filters = Filters(during=During(*period), **narrowed)
     with TemporaryDirectory() as folder, a_store() as engine, engine.connect() as con:
         snapshots = Deliveries(engine, Path(folder))
         for day, looks in zip(DAYS, days, strict=True):

@@ -66,7 +66,8 @@ from data.store.engine import (
     schema_version,
 )
 from data.store.errors import StoreBusy, StoreUnreachable
-from queries.filters import Filters, account_rows, conditions
+from queries.account_rows import account_rows
+from queries.filters import Filters, conditions
 from queries.parity import find_differences
 from queries.users.accounts import count_accounts
 from rollcall import main

@@ -26,8 +26,9 @@ from data.people.directories import directory_names
 from data.schema import integration, person
 from data.states import OPERATIONS
 from data.values.durations import duration_key, duration_text
+from queries.account_rows import account_rows
 from queries.cache import cached
-from queries.filters import Filters, account_rows, conditions
+from queries.filters import Filters, conditions
 from queries.health.integrations import STALE_AFTER_INTERVALS, integrations_as_of
 from queries.objectives.budget import Budget, budget, is_exhausted, window_unit
 from queries.objectives.events import Events, failing_events, job_events

@@ -17,7 +17,7 @@ from queries.people.named_person import NamedPerson, accounts_of, at_moment, per
 from queries.people.owner import SOURCE_TEXTS
 from queries.people.persons import entries_at, people_at, with_profiles
 from queries.scope import Scope, is_past
-from queries.users.accounts import stretches_by_key
+from queries.users.by_key import stretches_by_key
 from queries.users.detail import find_accounts
 
 

@@ -20,7 +20,7 @@ from queries.paging import cut_page
 from queries.people.exemptions import EXEMPTION_COLUMNS, exempt_accounts
 from queries.review.duration import View
 from queries.review.rules import RULES, Rule
-from queries.users.accounts import snapshot_accounts_by_key
+from queries.users.by_key import snapshot_accounts_by_key
 
 PAGE_SIZE = 50
 """Findings on a page."""

@@ -15,10 +15,11 @@ from data.records.exceptions import RuleSettings, read_rule_settings
 from data.records.rounds import Population
 from data.records.tables import review_item
 from data.schema import account, integration, is_same_account, snapshot
+from queries.account_rows import account_rows
 from queries.evidence.people import directory_words, with_directories
 from queries.export.columns import column_value
 from queries.filter_sentence import filter_sentence
-from queries.filters import Filters, account_rows, conditions
+from queries.filters import Filters, conditions
 from queries.review.duration import View
 from queries.review.findings import finding_rows
 from queries.review.rules import RULE_BY_NAME, Rule

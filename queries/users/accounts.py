@@ -14,24 +14,28 @@ from data.records.decisions import MATCH_OVERRIDES, NOTES, decisions_by_account
 from data.schema import (
     SLOW_CHANGING_COLUMNS,
     account,
-    account_current,
-    account_profile,
     integration,
     is_same_account,
-    is_valid_at,
 )
 from data.states import STATES
 from data.store.dialect import unnest_json_keys
 from data.store.transfer import fetch_batches
+from queries.account_rows import (
+    account_rows,
+    counted_versions,
+    matching_profiles,
+    profile_filters,
+    versions_during,
+)
 from queries.cache import cached
-from queries.during import latest_of_each, stretches, with_stretches
+from queries.during import with_stretches
 from queries.export.columns import column_value
-from queries.filters import FILTERS, Filters, account_rows, conditions, versions_during
-from queries.lookup import lookup, lookup_versions
-from queries.owners import has_match_overrides, with_match_overrides
+from queries.filters import Filters, conditions, used_filters
+from queries.lookup import lookup
+from queries.owners import has_match_overrides
 from queries.paging import cut_page
-from queries.scope import Scope
 from queries.sign_ins import with_sign_ins
+from queries.users.by_key import accounts_by_key, stretches_by_key
 
 PAGE_SIZES = (50, 100, 200)
 PAGE_SIZE = PAGE_SIZES[0]
@@ -194,8 +198,9 @@ def _page_rows(
     if start >= DEEP_OFFSET:
         account_keys = _sorted_account_keys(con, filters, sort, descending)
         return accounts_by_key(con, filters, account_keys[start : start + size].tolist())
-    if keys := _first_keys_in_period(con, filters, sort, start + size, descending=descending):
-        return accounts_by_key(con, filters, keys[start : start + size])
+    if first := _first_in_period(con, filters, sort, start + size, descending=descending):
+        shown = dict(first[start : start + size])
+        return accounts_by_key(con, filters, list(shown), {*shown.values()})
     rows = _sortable_accounts(con, filters, sort)
     is_one_table = (
         sort not in ("account_id", "last_sign_in")
@@ -217,82 +222,39 @@ def _page_rows(
     return accounts_by_key(con, filters, con.scalars(query).all())
 
 
-def _first_keys_in_period(
+def _first_in_period(
     con: Connection, filters: Filters, sort: str, wanted: int, *, descending: bool
-) -> list[int] | None:
+) -> list[tuple[int, datetime]] | None:
     """The first account keys of the list of a period, without comparing all versions in it.
 
-    An account has the place of its latest version, so the list is a part of all versions in order,
-    or of all profiles. The latest of the first ones are found by key. None where few are.
+    Each with `valid_from` of its latest version, which gives an account its place: the list is a
+    part of all versions in order, or of all profiles. The latest of the first ones are found by
+    key. None where few are.
     """
-    used = [f for f in FILTERS if getattr(filters, f.name)]
-    is_by_profile = sort in PROFILE_SORTS and not any(f.is_slow_changing for f in used)
+    by_profile = profile_filters(filters)
+    is_by_profile = sort in PROFILE_SORTS and not any(
+        f.is_slow_changing for f in used_filters(filters) if f not in by_profile
+    )
     if not filters.during or not (is_by_profile or sort in VERSION_SORTS):
         return None
     if has_match_overrides(con):
         return None
-    rows = account_profile if is_by_profile else versions_during(con, filters, all_columns=False)
-    moment = "content_since" if is_by_profile else "valid_from"
+    rows, moment = (
+        (matching_profiles(con, filters), "content_since")
+        if is_by_profile
+        else (versions_during(con, filters, all_columns=False), "valid_from")
+    )
     query = select(rows.c.account_key, rows.c[moment]).where(filters.includes(rows))
     query = _with_order(query, rows, sort, descending=descending)
     for limit in (wanted * times for times in CANDIDATES if wanted * times <= MAX_CANDIDATES):
         first = con.execute(query.limit(limit)).all()
-        latest = accounts_by_key(con, filters, [*{row[0] for row in first}])
-        newest = {tuple(row) for row in con.execute(select(latest.c.account_key, latest.c[moment]))}
-        keys = [row[0] for row in first if tuple(row) in newest]
-        if len(keys) >= wanted or len(first) < limit:
-            return keys
+        latest = accounts_by_key(con, filters, [*{row[0] for row in first}]).c
+        columns = (latest.account_key, latest[moment], latest.valid_from)
+        newest = {(key, at): valid_from for key, at, valid_from in con.execute(select(*columns))}
+        found = [(row[0], newest[tuple(row)]) for row in first if tuple(row) in newest]
+        if len(found) >= wanted or len(first) < limit:
+            return found
     return None
-
-
-def accounts_by_key(
-    con: Connection, filters: Filters, account_keys: Sequence[int]
-) -> sa.FromClause:
-    """One row per account with one of these few keys, at the moment of the filters.
-
-    In a period, it is the latest version that meets the filters.
-    """
-    if filters.during:
-        return latest_of_each(versions_by_key(con, filters, account_keys)).subquery()
-    return with_match_overrides(con, snapshot_accounts_by_key(filters, account_keys), filters.as_of)
-
-
-def versions_by_key(
-    con: Connection, filters: Filters, account_keys: Sequence[int]
-) -> sa.FromClause:
-    """The versions of few accounts in the period of the filters that meet them all."""
-    during = filters.during
-    assert during  # noqa: S101 - the caller has checked it
-    found = lookup_versions(lambda rows: rows.c.account_key.in_(account_keys), during.overlaps)
-    rows = with_match_overrides(con, found, filters.moment)
-    return select(rows).where(*conditions(filters, rows)).subquery("matching")
-
-
-def stretches_by_key(
-    con: Connection, filters: Filters, account_keys: Sequence[int]
-) -> dict[int, list[tuple[datetime, datetime | None]]]:
-    """Account key → its stretches in the period of the filters; none without a period.
-
-    Naive UTC; without an end, a stretch lasts beyond the period.
-    """
-    found: dict[int, list[tuple[datetime, datetime | None]]] = {}
-    if filters.during and account_keys:
-        versions = versions_by_key(con, filters, account_keys)
-        for _, key, start, end in con.execute(stretches(filters.during, versions)):
-            found.setdefault(key, []).append((start, end))
-    return found
-
-
-def snapshot_accounts_by_key(scope: Scope, account_keys: Sequence[int]) -> sa.FromClause:
-    """The same without match overrides."""
-    as_of = scope.as_of
-
-    def has_account_key(rows: sa.FromClause) -> ColumnElement[bool]:
-        return rows.c.account_key.in_(account_keys)
-
-    if as_of is None:
-        return select(account_current).where(lookup(account_current, has_account_key)).subquery()
-    return lookup_versions(has_account_key, lambda rows: is_valid_at(rows, as_of))
 
 
 @cached(8)
@@ -331,12 +293,13 @@ def sorted_accounts(
 @cached(256)
 def count_accounts(con: Connection, filters: Filters) -> int:
     """The number of accounts that match the filters."""
-    if filters.during:
-        versions = versions_during(con, filters, all_columns=False)
-        return con.scalar(select(func.count(versions.c.account_key.distinct()))) or 0
-    rows = account_rows(con, filters, all_columns=False)
-    query = select(func.count()).select_from(rows).where(*conditions(filters, rows))
-    return con.scalar(query) or 0
+    rows = (
+        counted_versions(con, filters)
+        if filters.during
+        else account_rows(con, filters, all_columns=False)
+    )
+    count = func.count(rows.c.account_key.distinct()) if filters.during else func.count()
+    return con.scalar(select(count).select_from(rows).where(*conditions(filters, rows))) or 0
 
 
 def matching_account_keys(con: Connection, filters: Filters, limit: int) -> tuple[int, ...]:

@@ -8,13 +8,14 @@ from sqlalchemy import ColumnElement, Connection, case, func, select
 
 from data.files.text import id_key
 from data.schema import OPEN_END, account, integration, is_same_account
+from queries.account_rows import account_rows
 from queries.cache import cached
 from queries.during import SECOND
-from queries.filters import Filters, account_rows
+from queries.filters import Filters
 from queries.lookup import lookup_versions
 from queries.people.owner import AccountOwner, account_owner
 from queries.sign_ins import with_sign_ins
-from queries.users.accounts import accounts_by_key, stretches_by_key
+from queries.users.by_key import accounts_by_key, stretches_by_key
 
 MAX_VERSIONS = 1_000
 """Versions of one account that are fetched; older ones are only counted."""

@@ -14,14 +14,13 @@ from data.states import UNRECOGNIZED
 from data.store.dialect import has_role
 from data.store.restricted_views import REASON_NOT_SHOWN
 from data.store.search_text import contains
+from queries.account_rows import account_rows, counted_versions
 from queries.during import EXCLUDED_BY_PERIOD
 from queries.filters import (
     FILTER_BY_NAME,
     Filter,
     Filters,
-    account_rows,
     conditions,
-    versions_during,
 )
 
 MAX_CHOICES = 30
@@ -63,17 +62,15 @@ def _without_filter(
 ) -> tuple[sa.FromClause, Any]:
     """The accounts, and the condition of all filters but one."""
     remaining = filters.without(filter_.name)
-    rows = _counted_rows(con, filters, shown=filter_)
+    rows = _counted_rows(con, filters, filter_)
     return rows, and_(sa.true(), *conditions(remaining, rows))
 
 
-def _counted_rows(
-    con: Connection, filters: Filters, *, all_columns: bool = False, shown: Filter | None = None
-) -> sa.FromClause:
+def _counted_rows(con: Connection, filters: Filters, shown: Filter) -> sa.FromClause:
     """One row per account; in a period per version, as an account counts for each of its values."""
     if filters.during:
-        return versions_during(con, filters.cleared(), all_columns=True)
-    return account_rows(con, filters, all_columns=all_columns, shown=shown)
+        return counted_versions(con, filters, shown)
+    return account_rows(con, filters, all_columns=False, shown=shown)
 
 
 def _count(filters: Filters, rows: sa.FromClause) -> Any:
@@ -216,7 +213,7 @@ def _roles_in_any_case(con: Connection, filters: Filters, roles: Set[str]) -> di
     """Role as an address has it → as accounts have it, where that differs in case alone."""
     if not roles:
         return {}
-    rows = _counted_rows(con, filters, all_columns=True)
+    rows = _counted_rows(con, filters, FILTER_BY_NAME["role"])
     assigned = select(func.unnest(rows.c.roles).label("role")).subquery("assigned").c.role
     wanted = {role.lower(): role for role in roles}
     query = select(func.min(assigned)).where(func.lower(assigned).in_(wanted))
@@ -225,7 +222,7 @@ def _roles_in_any_case(con: Connection, filters: Filters, roles: Set[str]) -> di
 
 
 def _is_role_assigned(con: Connection, filters: Filters, role: str) -> bool:
-    rows = _counted_rows(con, filters, all_columns=True)
+    rows = _counted_rows(con, filters, FILTER_BY_NAME["role"])
     query = select(rows.c.account_key).where(has_role(rows.c.roles, role)).limit(1)
     return con.scalar(query) is not None
 

@@ -10,10 +10,12 @@ from data.files.text import id_key
 from data.schema import account, integration, is_same_account
 from data.store.dialect import occurs_in, search_normalized
 from data.store.search_text import search_key
+from queries.account_rows import account_rows
 from queries.cache import cached
 from queries.filter_conditions import search_words
-from queries.filters import Filters, account_rows, conditions
-from queries.users.accounts import accounts_by_key, count_accounts
+from queries.filters import Filters, conditions
+from queries.users.accounts import count_accounts
+from queries.users.by_key import accounts_by_key
 
 MAX_FOUND = 60
 """Accounts that are grouped by person; a search that finds more shows the best ones."""

@@ -14,9 +14,10 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, select
 
 from data.schema import account, integration, snapshot, state_change, state_count
+from queries.account_rows import account_rows
 from queries.changes.summary import summarize_changes
 from queries.changes.window import Window
-from queries.filters import Filters, account_rows
+from queries.filters import Filters
 from queries.review.duration import View
 from queries.review.findings import all_findings, count_findings
 from queries.review.rules import RULE_BY_NAME
