@@ -51,9 +51,6 @@ from server.session import current_principal
 
 SAMPLE_NOT_PROVABLE = "Sample data has no archive, so there is no evidence for it."
 
-PERIOD_NOT_PROVABLE = (
-    "An evidence pack is as of one moment, and a period has none. Choose “As of” instead."
-)
 SIGN_INS_NOT_PROVABLE = (
     "Last sign-ins are as of the newest snapshot, so no snapshot of the past proves this list. "
     "Remove the filter “Last sign-in”, or the moment."
@@ -153,8 +150,7 @@ def send_users_pack(request: Request) -> Response:
     if is_sample():
         return PlainTextResponse(SAMPLE_NOT_PROVABLE, 404)
     if not is_provable(filters):
-        reason = PERIOD_NOT_PROVABLE if filters.during else SIGN_INS_NOT_PROVABLE
-        return PlainTextResponse(reason, 400)
+        return PlainTextResponse(SIGN_INS_NOT_PROVABLE, 400)
     with store_connection(Permission.USERS) as con:
         integrations, now = _visible_integrations(con, filters.integration), utc_now()
         listing = accounts_listing(con, replace(filters, integration=integrations), now)

@@ -29,7 +29,7 @@ from data.records.decisions import EXCEPTIONS, InvalidInput
 from data.records.exceptions import PERSON_RULE, RiskException, exempt_person, read_rule_settings
 from data.records.tables import audit_event
 from data.store.engine import close_store, open_store, restricted_engine
-from queries.during import parse_during
+from queries.during import During, parse_during
 from queries.evidence.accounts import accounts_listing, accounts_pack
 from queries.evidence.findings import Findings, findings_pack
 from queries.evidence.pack import write_pack
@@ -238,6 +238,18 @@ def test_a_pack_proves_what_a_person_had_and_names_a_row_that_was_changed(
     assert verify(Path(history), office, lambda *_: None).problems == [
         "history.json does not follow from the snapshots.",
         "2026-11-22T06:00:00Z, account mn of zoom: roles differ.",
+    ]
+
+    period = a_pack(office, tmp_path / "period.zip", during=During(YESTERDAY, TODAY))
+    assert verify(period, office, lambda *_: None).problems == []
+
+    def lengthen(rows: list[dict[str, Any]]) -> None:
+        assert rows[0]["stretches"] == "2026-11-22T06:00:00Z/"
+        rows[0]["stretches"] = "2026-11-01T06:00:00Z/"
+
+    forge(period, "accounts.json", lengthen)
+    assert verify(period, office, lambda *_: None).problems[1:] == [
+        "account m.n of figma: stretches differ.",
     ]
 
 

@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count, product
 from pathlib import Path
@@ -219,7 +220,8 @@ def test_a_period_excludes_a_moment_and_says_so() -> None:
     assert filters == Filters(during=parse_during(params["during"]))
     assert excluded_params(params, filters) == ["As of", "Open longer than", "Person"]
     assert ignored_params(params, filters) == []
-    assert not is_provable(filters)
+    assert is_provable(filters)
+    assert not is_provable(replace(filters, last_sign_in=("never",)))
 
 
 def test_a_role_counts_in_a_period_in_which_anyone_had_it(snapshots: Deliveries) -> None:

@@ -46,11 +46,8 @@ PACK_COLUMNS = tuple(name for name in ALL_COLUMNS if name != "last_sign_in")
 
 
 def is_provable(filters: Filters) -> bool:
-    """Whether the snapshots up to the moment of the filters decide which accounts are listed.
-
-    A period has no one moment.
-    """
-    return not (filters.during or (filters.as_of and filters.last_sign_in))
+    """Whether the snapshots up to the moment of the filters decide which accounts are listed."""
+    return not (filters.moment and filters.last_sign_in)
 
 
 def accounts_listing(con: Connection, filters: Filters, now: datetime) -> Listing:
@@ -58,14 +55,17 @@ def accounts_listing(con: Connection, filters: Filters, now: datetime) -> Listin
 
     The last sign-in is not in it: it is as of the newest snapshot, not of the moment.
     """
-    fixed = replace(filters, as_of=filters.as_of or now_or_newest(con, now))
-    return Listing(con, ListRequest(fixed, sort="account_id", columns=PACK_COLUMNS))
+    fixed = replace(filters, as_of=filters.moment or now_or_newest(con, now))
+    names = PACK_COLUMNS
+    if filters.during:
+        fixed, names = filters, (*PACK_COLUMNS, "stretches")
+    return Listing(con, ListRequest(fixed, sort="account_id", columns=names))
 
 
 def accounts_pack(listing: Listing, made_at: datetime) -> EvidencePack:
     """The pack of a list of accounts."""
     con, filters, manifest = listing.con, listing.request.filters, build_manifest(listing)
-    moment, names = filters.as_of, filters.integration
+    moment, names = filters.moment, filters.integration
     records = {OVERRIDES_FILE: decisions_json(con, MATCH_OVERRIDES, names, moment)}
     if filters.note:
         records[NOTES_FILE] = decisions_json(con, NOTES, names, moment)
@@ -133,7 +133,8 @@ def _state_texts() -> str:
 README = """Accounts in Rollcall: {accounts}.
 
 accounts.csv, accounts.json  One row per account, by integration and account ID, with all columns.
-                             The CSV is safe to open in a spreadsheet.
+                             The CSV is safe to open in a spreadsheet. Of a period, each
+                             account is as it last met the filters, with its stretches.
 snapshots.json               The snapshots that the rows follow from, with their hashes.
 history.csv, history.json    If the list is of one person: every version of these accounts up to
                              the moment, with the roles.
