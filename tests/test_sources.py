@@ -543,7 +543,9 @@ def test_google_workspace_users_are_read(store: Engine, tmp_path: Path):
             {
                 "id": "1", "primaryEmail": "ada@x.io", "name": {"fullName": "Ada L"},
                 "suspended": False, "archived": True, "isAdmin": True, "orgUnitPath": "/Sales",
-                "externalIds": [{"value": "00u1", "type": "custom"}],
+                "externalIds": [
+                    {"value": "00u1", "type": "custom"}, {"value": "E7", "type": "organization"},
+                ],
                 "hashFunction": "SHA-1", "password": "s3cret",
             },
             {"id": "2", "primaryEmail": "bob@x.io", "deletionTime": "2026-11-01T00:00:00.000Z"},
@@ -554,6 +556,7 @@ def test_google_workspace_users_are_read(store: Engine, tmp_path: Path):
     assert (ada["user_name"], ada["active_in_app"], ada["upstream_user_id"], ada["roles"]) == (
         "Ada L", False, "00u1", ["Super admin"],
     )  # fmt: skip
+    assert json.loads(ada["attributes"])["Employee ID"] == "E7"
     assert (found["bob@x.io"]["provisioning_state"], found["bob@x.io"]["state_source"]) == (
         "Deleted", None,
     )  # fmt: skip

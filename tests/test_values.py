@@ -210,6 +210,12 @@ def test_dates_in_both_orders_decide_nothing_for_others():
 
 # ---- activity -----------------------------------------------------------------------------------
 
+
+def test_the_words_of_an_hr_list_tell_who_works_there():
+    texts = ["On leave", "Notice period", "Resigned", "Retired", "Former employee"]
+    assert values("active_in_app", texts) == [True, True, False, False, False]
+
+
 words = st.sampled_from(
     [(word, value) for value in ACTIVITY_WORDS for word in activity_words(value)]
 )

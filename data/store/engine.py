@@ -24,7 +24,7 @@ from data.store.pseudonyms import key_statements, read_or_create_key
 from data.store.restricted_views import create_view_statements
 from data.tempfiles import temporary_folder
 
-SCHEMA_VERSION = 15
+SCHEMA_VERSION = 16
 """Increase it after a change to the tables, or to what is derived from a file. A store of another
 version is rebuilt from the archive."""
 

@@ -15,6 +15,7 @@ ACTIVITY_WORDS: dict[bool | None, str] = {
     True: """
         true, yes, y, t, on, 1, 1.0, checked, ✓, ✔, ✅, ☑, active, activated, enabled, live, current
         active (never signed in), active (never logged in)
+        on leave, leave of absence, employed, probation, notice period
         wahr, ja, aktiv, aktiviert, freigeschaltet
         vrai, oui, actif, activé, activée
         verdadero, sí, activo, activa, activado, activada, habilitado, habilitada
@@ -27,7 +28,7 @@ ACTIVITY_WORDS: dict[bool | None, str] = {
         false, no, n, f, off, 0, 0.0, unchecked, ✗, ✘, ❌, ☒, ☐, inactive, deactivated, disabled
         not active, non active, no longer active, not enabled, suspended, blocked, locked
         locked out, archived, terminated, deprovisioned, deleted, removed, revoked, expired, closed
-        banned, offboarded
+        banned, offboarded, resigned, retired, dismissed, left, left company, former employee
         falsch, nein, inaktiv, nicht aktiv, deaktiviert, gesperrt, archiviert, gelöscht, beendet
         abgelaufen
         faux, non, inactif, non actif, désactivé, désactivée, bloqué, bloquée, suspendu, suspendue

@@ -115,7 +115,7 @@ IDENTITY_PRODUCTS = (
             "Created": "creationTime",
             "Deleted at": "deletionTime",
             "Aliases": ("aliases", "emails.address"),
-            "Employee ID": "Employee ID",
+            "Employee ID": ("Employee ID", "externalIds[type=organization].value"),
         },
         other_lists={
             "something else of Google Workspace, not users": (
