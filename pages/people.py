@@ -45,5 +45,7 @@ print_header("People", [", ".join(chosen) or "All integrations", as_of])
 st.subheader(matrix.headline(cells), anchor=False)
 st.text(matrix.people_sentence(people))
 if people:
-    st.caption("Every account is in one cell. A number opens its accounts; “since” is the oldest.")
+    st.caption(
+        "Each account is in one cell. A number opens its accounts; “since” is the oldest date."
+    )
     matrix.show_matrices(cells, scope)

@@ -8,14 +8,14 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, select
 
 from data.records.exceptions import read_rule_settings
-from data.schema import OPEN_END, account, integration
+from data.schema import OPEN_END, account, integration, person
 from queries.account_links import account_link
 from queries.cache import cached
 from queries.filters import Filters
 from queries.lookup import lookup_versions
 from queries.people.named_person import NamedPerson, accounts_of, at_moment, person_of
 from queries.people.owner import SOURCE_TEXTS
-from queries.people.persons import entries_at, people_at, with_profiles
+from queries.people.persons import PersonKeys, entries_at, people_at, with_profiles
 from queries.scope import Scope, is_past
 from queries.users.by_key import stretches_by_key
 from queries.users.detail import find_accounts
@@ -131,8 +131,7 @@ def find_dossier(con: Connection, filters: Filters) -> Dossier | None:
     if person_key is not None:
         grace = read_rule_settings(con).grace_days
         entries = _entries(con, person_key, moment, grace)
-        people = people_at(moment, grace).subquery("people")
-        status = con.execute(select(people).where(people.c.person_key == person_key)).first()
+        status = con.execute(people_at(moment, grace, _alone(person_key))).first()
     keys = {*known_by, *(row.account_key for row in entries)}
     stretches, changes = _history(con, sorted(keys), moment)
     in_period = stretches_by_key(con, filters, list(known_by))
@@ -165,13 +164,16 @@ def _entries(
     [account_key, is_from_provider, status, since, integration, account_id, user_name, user_email,
     upstream_user_id]
     """
-    entries = entries_at(as_of, grace).subquery("entries")
+    entries = entries_at(as_of, grace, _alone(person_key)).subquery("entries")
     columns = (entries.c[name] for name in ("account_key", "is_from_provider", "status", "since"))
-    rows = with_profiles(entries, as_of, *columns).where(entries.c.person_key == person_key)
     newest: dict[int, sa.Row[Any]] = {}
-    for row in con.execute(rows):
+    for row in con.execute(with_profiles(entries, as_of, *columns)):
         newest.setdefault(row.account_key, row)
     return list(newest.values())
+
+
+def _alone(person_key: int) -> PersonKeys:
+    return select(person.c.person_key).where(person.c.person_key == person_key)
 
 
 def _history(

@@ -25,7 +25,7 @@ from widgets.people.timeline import stretch_text, timeline_figure
 from widgets.report import report_button
 from widgets.users.export_menu import show_files
 
-NOBODY_KNOWN = "No directory lists this person: accounts with one upstream user ID or email."
+NOBODY_KNOWN = "No directory lists this person. These accounts share an upstream user ID or email."
 NO_ACCOUNTS = "No accounts at this moment."
 FILES = "All accounts of this person. Excel and the evidence pack also have the history."
 

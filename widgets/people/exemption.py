@@ -22,8 +22,8 @@ from widgets.labels import escape_label
 from widgets.signer import last_day_input, name_input, remember_name
 
 HELP = (
-    "Findings about people then have an exception on all accounts of this person, until the last "
-    "day. They stay in the evidence with your reason."
+    "Until the last day, findings of the rules about people on this person’s accounts have an "
+    "exception. They stay in the evidence, with your reason."
 )
 
 

@@ -16,8 +16,8 @@ from server.session import current_principal
 from widgets import timezone
 
 NO_DIRECTORY = (
-    "No directory: nobody is known. Load the users of Okta, Microsoft Entra ID or Google "
-    "Workspace, or say on Matching which of your integrations lists people."
+    "No directory, so no people are known. Load the users of Okta, Microsoft Entra ID or Google "
+    "Workspace, or choose on Matching which integrations list people."
 )
 TONES = {("left", "active"): "bad", ("disabled", "active"): "warn", ("left", "deleting"): "warn"}
 """Cells that need somebody → their tone."""
@@ -38,7 +38,7 @@ def headline(cells: Sequence[MatrixCell]) -> str:
     """The number of active accounts of people who left, and the oldest."""
     found = [cell for cell in cells if (cell.person, cell.account) == ("left", "active")]
     if not found:
-        return "No active account of anybody who left"
+        return "No active accounts of people who left"
     accounts = count_of(sum(cell.accounts for cell in found), "active account")
     oldest = timezone.format_day(min(cell.since for cell in found))
     return f"{accounts} of people who left, the oldest since {oldest}"
