@@ -211,7 +211,7 @@ def test_dates_in_both_orders_decide_nothing_for_others():
 # ---- activity -----------------------------------------------------------------------------------
 
 
-def test_the_words_of_an_hr_list_tell_who_works_there():
+def test_the_words_of_an_hr_list_show_who_works_there():
     texts = ["On leave", "Notice period", "Resigned", "Retired", "Former employee"]
     assert values("active_in_app", texts) == [True, True, False, False, False]
 
