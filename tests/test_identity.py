@@ -15,12 +15,11 @@ from sqlalchemy import Connection, Engine, select
 
 from data.files.errors import MangledIds
 from data.files.naming import SnapshotFile
-from data.files.surroundings import FOOTER_LINE, TOTAL_LINE
+from data.files.other_rows import NOT_AN_ACCOUNT
 from data.history.confirmation import KEEP_HISTORY
-from data.history.load import LoadResult, load
-from data.history.load_report import load_report
+from data.history.load import ALONE, LoadResult, load
+from data.history.load_report import load_report, load_reports
 from data.history.preview import preview
-from data.history.reject import NOT_AN_ACCOUNT
 from data.home import Home
 from data.inbox.inbox import Quarantined, load_inbox, put_into_inbox
 from data.inbox.reread import keep_history
@@ -221,10 +220,33 @@ def test_an_upstream_guid_finds_its_person_in_any_spelling(
 def test_a_padded_footer_is_no_account(store: Engine, tmp_path: Path, text: str) -> None:
     content = f"Username,Email,Active\nmira,m@x.io,Yes\n{text},,\nteo,t@x.io,No\n{text},,\n"
     assert deliver(store, tmp_path, content).accepted == 2
-    between, last = rows_to_check(store)
-    assert between == (3, NOT_AN_ACCOUNT)
-    assert last in [(5, reason) for reason in (NOT_AN_ACCOUNT, TOTAL_LINE, FOOTER_LINE)]
+    assert rows_to_check(store) == [(3, NOT_AN_ACCOUNT), (5, NOT_AN_ACCOUNT)]
     assert listed(store) == {"mira": "mira", "teo": "teo"}
+
+
+def test_totals_and_headings_of_groups_are_no_accounts(store: Engine, tmp_path: Path) -> None:
+    """Wherever they are; people who are called so have other texts, or an ID."""
+    others = 'Department: Ops,,,|Total,,,2|Subtotal,,,"1,200"|Ops (2),,,|Ops Total,,,3|Summe,,,2'
+    footers = others.split("|")
+    people = [f"user{n},user{n}@x.io,Admin,{n}" for n in range(8)]
+    people += ["Total,total@x.io,,2", "suma,,Editor,3", "count,,,Never"]
+    rows = [row for pair in zip(people, [*footers, "Ops,,,"], strict=False) for row in pair]
+    rows += people[len(footers) + 1 :]
+    loaded = deliver(store, tmp_path, "\n".join(["Username,Email,Role,Seats", *rows]))
+    assert (loaded.accepted, loaded.rejected) == (len(people) + 1, len(footers))
+    assert {reason for _, reason in rows_to_check(store)} == {NOT_AN_ACCOUNT}
+    with store.connect() as con:
+        [report] = load_reports(con)
+    assert ALONE.format(rows="1 row") in report.warnings()  # “Ops” can be somebody
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["Username,ID\nmira,17\ntotal,18\n", "Username\nmira\ntotal\nsuma\n",
+     "Username,Seats\nmira,5\nsuma,18\n"],
+)  # fmt: skip
+def test_a_name_like_a_total_is_an_account(store: Engine, tmp_path: Path, content: str) -> None:
+    assert deliver(store, tmp_path, content).rejected == 0
 
 
 # ---- breaks of identity --------------------------------------------------------------------------

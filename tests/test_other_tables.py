@@ -6,15 +6,16 @@ import json
 from pathlib import Path
 
 import pytest
-from deliveries import MONDAY, accounts, deliver
+from deliveries import MONDAY, TUESDAY, accounts, deliver, rejections
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 from test_proposals import as_csv, propose
 
-from data.files.errors import NotAListOfAccounts, NoUsernameColumn
+from data.files.errors import MostlyRejected, NotAListOfAccounts, NoUsernameColumn
 from data.files.mapping import ColumnMapping
 from data.history.load_report import load_report
+from data.history.reject import IS_GROUP
 
 LOG = "looks like a log or a history"
 HOURS = st.integers(0, 23).map(lambda hour: f"2026-11-20T{hour:02}:15:00Z")
@@ -90,12 +91,21 @@ def test_an_account_can_be_called_user_or_login(store: Engine, tmp_path: Path):
     assert set(accounts(store)) == {"user", "login", "username"}
 
 
-@pytest.mark.parametrize("heading", ["KIND", "Principal type", "objectClass"])
-def test_rows_of_groups_are_worth_a_look(store: Engine, tmp_path: Path, heading: str):
-    deliver(store, tmp_path, f"login,{heading}\nmira,User\nops,Security Group\n")
+def test_rows_of_groups_are_no_accounts(store: Engine, tmp_path: Path):
+    groups = "ops,Security Group\ndevs,group\nall,Group\n"
+    loaded = deliver(store, tmp_path, f"login,Principal type\nmira,User\n{groups}bot,Service\n")
+    assert (set(accounts(store)), loaded.rejected) == ({"mira", "bot"}, 3)
+    assert {reason for _, _, reason in rejections(store)} == {IS_GROUP}
+    with pytest.raises(MostlyRejected, match="line 2: The row is a group"):
+        deliver(store, tmp_path, "login,KIND\nops,Group\ndevs,Group\n", taken_at=TUESDAY)
+
+
+def test_rows_that_may_be_groups_are_worth_a_look(store: Engine, tmp_path: Path):
+    deliver(store, tmp_path, "login,Type\nmira,Direct\nteo,Group\n")
     with store.connect() as con:
         warnings = load_report(con, "figma", MONDAY).warnings()
-    assert f"“{heading}” says that some rows are groups, not accounts. Check them." in warnings
+    assert "“Type” says that some rows are groups, not accounts. Check them." in warnings
+    assert set(accounts(store)) == {"mira", "teo"}
 
 
 def test_titles_over_several_columns_are_no_headings(store: Engine, tmp_path: Path):

@@ -21,6 +21,7 @@ from data.files.errors import NoUsernameColumn, OnHold
 from data.files.headers import SYNONYMS, own_columns
 from data.files.mapping import NO_MAPPING, ColumnMapping, parse_mapping
 from data.files.naming import SnapshotFile
+from data.files.other_rows import NOT_AN_ACCOUNT
 from data.files.profile import SAMPLE_ROWS, profile_of
 from data.files.proposal import Proposal
 from data.history.load import LoadResult, load
@@ -428,9 +429,9 @@ def test_the_lines_after_the_rows_are_rejected_by_line(store: Engine, tmp_path: 
     assert (loaded.rows_read, loaded.accepted, loaded.rejected) == (6, 2, 4)
     assert [(line, reason) for line, _, reason in rejections(store)] == [
         (7, "The row is empty."),
-        (8, "The line is a total, not an account."),
-        (10, "The line is about the file; it is not an account."),
-        (11, "The line is about the file; it is not an account."),
+        (8, NOT_AN_ACCOUNT),
+        (10, NOT_AN_ACCOUNT),
+        (11, NOT_AN_ACCOUNT),
     ]
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.sql.util import ClauseAdapter
 
 from data.files.headers import heading_key, names_a_fact
+from data.files.other_rows import GROUP_WORDS, KIND_WORDS
 from data.files.relation import FileRows
 from data.files.text import PLACEHOLDERS, trim_or_null
 from data.states import STATE_NAMES
@@ -58,12 +59,6 @@ def is_time(text: str) -> object:
     return TIME.fullmatch(without_accents(text))
 
 
-GROUP_WORDS = frozenset(
-    "group groups security_group securitygroup gruppe sicherheitsgruppe groupe grupo gruppo groep"
-    " グループ".split()
-)
-"""What a row is that lists no user."""
-
 STATE_KEYS = frozenset(map(heading_key, STATE_NAMES))
 
 KINDS: dict[str, Callable[[str], object]] = {
@@ -84,6 +79,7 @@ KINDS: dict[str, Callable[[str], object]] = {
     "status": lambda text: word_meaning("active_in_app", text) != "",
     "heading": names_a_fact,  # of a table on its side
     "group": lambda text: text.casefold().replace(" ", "_") in GROUP_WORDS,
+    "kind": lambda text: text.casefold().replace(" ", "_") in KIND_WORDS,
     "spaced": lambda text: " " in text,
 }
 """Kind → whether a text is of it. A text can be of several."""

@@ -43,7 +43,8 @@ class Proposal:
     """Unused heading → the column that it names, and what its values are instead."""
     ends: tuple[str, ...] = ()  # unused headings that say when an account was deleted or disabled
     events: str = ""  # why the rows are events, not accounts
-    kinds: tuple[str, ...] = ()  # headings that say that some rows are groups
+    kinds: Mapping[str, bool] = field(default_factory=dict)
+    """Heading that says that some rows are groups → whether it says nothing else than kinds."""
     words: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """State and activity columns → the file's own words, with the number of their rows."""
 
@@ -57,7 +58,11 @@ class Proposal:
             for heading, rows in self.contradictions.items()
         ]
         ends = [ENDED.format(heading=quote_headings([h])) for h in self.ends]
-        kinds = [GROUPS.format(heading=quote_headings([h])) for h in self.kinds]
+        kinds = [
+            GROUPS.format(heading=quote_headings([heading]))
+            for heading, is_sure in self.kinds.items()
+            if not is_sure
+        ]
         return contradictions + ends + kinds
 
     def unsure_sentences(self) -> dict[str, str]:

@@ -135,7 +135,7 @@ def _can_be_others(headings: Iterable[str], columns: Mapping[str, object]) -> bo
     found = [*headings]
     names = [name for h in found for name in (*ranks_of(h), *partial_columns(h))]
     can_be_roles = "roles" not in columns and bool(found)  # any heading can be a role's name
-    if can_be_roles or any(map(is_end, found)):
+    if can_be_roles or any(is_end(h) or is_kind(h) for h in found):
         return True
     return any(COLUMN_OF_PART.get(name, name) not in columns for name in names)
 
@@ -175,15 +175,18 @@ class _Proposer:
         columns = {name: self.columns[name] for name in OWN_HEADINGS if name in self.columns}
         mapping = self.saved.with_columns(columns, self.active)
         ends = [h for h in self.free if is_end(h) and self.profiles[h].share("time", "digits") > 0]
-        kinds = [h for h in headings if is_kind(h) and self.profiles[h].share("group") > 0]
+        kinds = {h: self.profiles[h].share("kind") == 1 for h in headings if self._has_groups(h)}
         found = {
             "unsure": unsure,
             "look_alikes": look_alikes,
             "misnamed": misnamed,
             "ends": tuple(ends),
-            "kinds": tuple(kinds),
+            "kinds": kinds,
         }
         return Proposal(headings, mapping, self.reasons, **found)
+
+    def _has_groups(self, heading: str) -> bool:
+        return is_kind(heading) and self.profiles[heading].share("group") > 0
 
     def _is_id(self, heading: str) -> bool:
         """Whether a `User ID` is an ID that a computer has made."""

@@ -16,8 +16,15 @@ from typing import NamedTuple
 
 from data.files.encoding import InputFile, read_chunks, read_tail, write_copy
 from data.files.errors import NoUsernameColumn
-from data.files.footers import COUNTED, FOOTER_PATTERN, TOTALS
 from data.files.headers import ranks_of
+from data.files.other_rows import (
+    COUNTED,
+    NOT_AN_ACCOUNT,
+    NOTE_PATTERN,
+    NUMBER,
+    WORDS,
+    footer_pattern,
+)
 from data.files.record_lines import guess_delimiter
 from data.files.relation import MAX_LINE_SIZE
 from data.files.text import WHITESPACE
@@ -37,15 +44,13 @@ DIVIDER = re.compile(r"[\s|+:=-]*(?:-{3,}|={3,}|:-+:?|\|\s*-+)[\s|+:=-]*")
 SPACED_QUOTE = re.compile(r'[^"]*"[^"]*"[,;|\t] +"')
 """`"a", "b"`, which is not CSV."""
 
-TOTAL = re.compile(rf"(?is)(?:{'|'.join(TOTALS)})\b.*|\(?\d+ {COUNTED}\b.*")
+TOTAL = re.compile(rf"(?is)(?:{WORDS})\b.*|\(?\d+ {COUNTED}\b.*|.*\S\s(?:{WORDS})")
 """The first cell of a line that counts the rows."""
 
-FOOTER = re.compile(rf"{FOOTER_PATTERN}|\S+(?:\s+\S+){{2,}}")
+FOOTER = re.compile(rf"(?is){NOTE_PATTERN}|\S+(?:\s+\S+){{2,}}")
 """The only cell of a line that is about the file. No username has three words."""
 
 EMPTY_LINE = "The row is empty."
-TOTAL_LINE = "The line is a total, not an account."
-FOOTER_LINE = "The line is about the file; it is not an account."
 
 
 class FirstRecord(NamedTuple):
@@ -228,12 +233,16 @@ def _outside_reason(line: bytes, first_record: FirstRecord) -> str | None:
     texts = [cell.strip(WHITESPACE) for cell in cells if cell.strip(WHITESPACE)]
     if not texts:
         return EMPTY_LINE if width > 1 else None
-    others_are_numbers = all(re.fullmatch(r"[\d.,%\s]+", text) for text in texts[1:])
-    if TOTAL.fullmatch(texts[0]) and others_are_numbers and (width > 1 or " " in texts[0]):
-        return TOTAL_LINE
-    if len(texts) == 1 and width > 1 and FOOTER.fullmatch(texts[0]):
-        return FOOTER_LINE
-    return None
+    if len(cells) < width:
+        others_are_numbers = all(re.fullmatch(NUMBER, text) for text in texts[1:])
+        is_outside = TOTAL.fullmatch(texts[0]) and others_are_numbers
+    else:  # judged as any row
+        ids = [n for n, name in enumerate(first_record.headings) if "account_id" in ranks_of(name)]
+        has_id = any(cells[n].strip(WHITESPACE) for n in ids)
+        pattern = footer_pattern(width - len(ids), has_id=has_id)
+        is_outside = re.fullmatch(pattern, "\n".join(texts))
+    is_sentence = len(texts) == 1 and width > 1 and FOOTER.fullmatch(texts[0])
+    return NOT_AN_ACCOUNT if is_outside or is_sentence else None
 
 
 def _count_lines(path: Path, end: int) -> int:

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 from data.files.errors import MostlyRejected, NoAccounts, OnHold, OtherContentLoaded
 from data.files.mapping import NO_MAPPING
 from data.files.naming import SnapshotFile
-from data.formatting import utc_now
+from data.formatting import count_of, utc_now
 from data.history.as_of import Span, SpanKind, previous_accounts
 from data.history.confirmation import incomplete_message, unsure_message
 from data.history.delta import (
@@ -54,6 +54,13 @@ from data.values.column_reading import ColumnReading, column_reading
 
 MAX_REJECTED_SHARE = 0.5
 """Share of a file's rows. With more rejected rows, the file is no list of accounts."""
+
+MAX_ALONE_SHARE = 0.2
+"""Share of a file's accounts. Where more have nothing but a username, that is usual."""
+ALONE = (
+    "{rows} with nothing but a name. If it is the heading or the total of a group, and no "
+    "username, remove it from the file."
+)
 
 
 @dataclass(frozen=True)
@@ -229,8 +236,9 @@ def _add_outside_lines(
 
 
 def _reject_implausible(session: LoadSession, counts: Validated, row_noun: str) -> None:
-    name = session.file.name
-    if counts.rejected > counts.rows_read * MAX_REJECTED_SHARE:
+    name, others = session.file.name, counts.rejected - counts.groups
+    lists_nobody = counts.rejected > 0 and not counts.accepted
+    if lists_nobody or others > (counts.rows_read - counts.groups) * MAX_REJECTED_SHARE:
         raise MostlyRejected(_mostly_rejected_message(session, counts, row_noun))
     if counts.accepted or session.confirmed:
         return
@@ -324,12 +332,14 @@ def _snapshot_facts(
     flags = _count_flags_by_column(con, span) if flagged else {}
     if changes.unread_sign_ins:  # they are no part of the accounts' content, so nothing flags them
         flags["last_sign_in"] = changes.unread_sign_ins
-    page_notes = full_page_warnings(counts.rows_read) if is_answer else []
+    counted_notes = full_page_warnings(counts.rows_read) if is_answer else []
+    if 0 < counts.alone <= counts.accepted * MAX_ALONE_SHARE:
+        counted_notes.append(ALONE.format(rows=count_of(counts.alone, "row")))
     return {
         "headings": read_result.headings,
         "row_noun": read_result.row_noun,
         "sheets": read_result.source_info.sheets,
-        "notes": [*read_result.notes, *page_notes],
+        "notes": [*read_result.notes, *counted_notes],
         "source": read_result.source_info.source,
         "source_remarks": read_result.remarks,
         "incomplete_reason": read_result.source_info.incomplete_reason,

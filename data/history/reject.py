@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, case, func, select
 
 from data.files.errors import MangledIds
+from data.files.other_rows import ALONE, GROUP, NOT_AN_ACCOUNT
 from data.files.relation import RecordLocations
 from data.files.text import is_mangled, visible_or_null
 from data.history.repeats import (
@@ -28,7 +29,9 @@ from data.values.column_reading import WITHOUT_OFFSET, column_reading
 NO_USERNAME = "The row has no username in app."
 EMPTY_ROW = "The row is empty."
 NOT_AN_OBJECT = "The row is not a JSON object."
-NOT_AN_ACCOUNT = "The row is about the list, and not an account."
+IS_GROUP = "The row is a group, not an account."
+
+COUNTED_MARKS = (WITHOUT_OFFSET, GROUP, ALONE)
 
 MAX_TEXT_LENGTH = 2_000
 """Characters of a rejected row that are kept."""
@@ -43,6 +46,8 @@ class Validated(NamedTuple):
     without_offset: int  # rows with a time without a UTC offset, which is read as UTC
     marks: int  # of all rows, which decide how the texts are read: data.values.column_reading
     repeats: Repeats = Repeats()
+    groups: int = 0  # rejected rows that are groups
+    alone: int = 0  # rows with nothing but a username
 
 
 def validate(workspace: Connection, read_result: ReadResult, name: str) -> Validated:
@@ -67,7 +72,8 @@ def validate(workspace: Connection, read_result: ReadResult, name: str) -> Valid
     if has_repeats:
         replace_repeats(workspace)
     rows_read, rejected = counts.rows + read_result.broken_count, no_accounts + repeats.rejected
-    return Validated(rows_read, accounts, rejected, counts.without_offset, counts.marks, repeats)
+    others = counts.without_offset, counts.marks, repeats, counts.groups, counts.alone
+    return Validated(rows_read, accounts, rejected, *others)
 
 
 class StagedCounts(NamedTuple):
@@ -77,8 +83,10 @@ class StagedCounts(NamedTuple):
     known: int  # rows
     with_account: int  # other rows, with an account ID
     accounts: int  # distinct IDs of these
-    without_offset: int  # rows
     marks: int  # of all rows
+    without_offset: int  # rows
+    groups: int  # rows
+    alone: int  # other rows with nothing but a username
     mangled: int | None  # the position of the first row with a mangled ID
 
 
@@ -95,8 +103,8 @@ def _staged_counts() -> sa.Select[*tuple[Any, ...]]:
         func.count().filter(stage_row.c.is_known),
         func.count(account_id),
         func.count(account_id.distinct()),
-        func.count().filter(stage_row.c.marks.bitwise_and(WITHOUT_OFFSET) > 0),
         func.coalesce(func.bit_or(stage_row.c.marks), 0),
+        *(func.count().filter(stage_row.c.marks.bitwise_and(mark) > 0) for mark in COUNTED_MARKS),
         func.min(ROW_POSITION).filter(sa.or_(is_mangled(account_id), is_mangled(upstream_id))),
     ).select_from(stage_row)
 
@@ -125,6 +133,7 @@ def _stage_rejected(workspace: Connection, locations: RecordLocations) -> None:
         (lines.c.text.is_not(None), NOT_AN_OBJECT),
         (differing.c.reason.is_not(None), differing.c.reason),
         (text == "{}", EMPTY_ROW),
+        (stage_row.c.marks.bitwise_and(GROUP) > 0, IS_GROUP),
         (visible_or_null(raw_columns()["username_in_app"]).is_(None), NO_USERNAME),
         else_=NOT_AN_ACCOUNT,
     )

@@ -14,9 +14,9 @@ from sqlalchemy.dialects.postgresql import array
 from data.files.csv import count_broken_records
 from data.files.encoding import InputFile
 from data.files.errors import NotAListOfAccounts, NoUsernameColumn
-from data.files.footers import is_footer
 from data.files.headers import CREDENTIAL_PATTERN, heading_key, ranks_of
 from data.files.mapping import NO_MAPPING, ColumnMapping
+from data.files.other_rows import is_account, marks_of_row
 from data.files.own_list import restore_own_list
 from data.files.profile import EMAIL
 from data.files.proposal import Proposal
@@ -36,8 +36,18 @@ from data.staging import stage_row
 from data.values.column_reading import column_reading, role_marks, row_marks
 from data.values.roles import has_only_marks, marked_role, role_items, roles_on
 
-OTHER_COLUMNS = sorted(RAW_COLUMNS[1:], key=("user_email", "roles").__contains__, reverse=True)
-"""All raw columns but the username, those first that nearly every account has."""
+USUAL_COLUMNS = (
+    "username_in_app",
+    "user_email",
+    "roles",
+    "user_text",
+    "user_name",
+    "active_in_app",
+)
+"""Columns with a text in nearly every row, if the file has them."""
+
+MAX_OTHERS = 6
+"""Further columns in which a text shows that a row is an account, before all are looked at."""
 
 INFERRED_STATE = {"provisioning_state": "Onboarded", "state_source": "inferred"}
 """A file without states lists the accounts that exist, and no jobs."""
@@ -102,7 +112,7 @@ def stage_rows(
         proposal = propose_mapping(workspace, rows, mapping)
         _reject_other_tables(name, rows, proposal, missing_headings)
         notes = (*input_file.notes, *source_info.warnings, *_missing_sentences(missing_headings))
-        row = _row(rows, proposal.mapping, _parted_roles(workspace, rows, proposal.mapping), key)
+        row = _row(rows, proposal, _parted_roles(workspace, rows, proposal.mapping), key)
         insert_rows(workspace, stage_row, _without_known_values(row, known_fingerprints))
         return ReadResult(
             rows.locate_records,
@@ -165,11 +175,12 @@ def _separator_marks(cell: ColumnElement[Any]) -> ColumnElement[int]:
     return func.coalesce(func.bit_or(role_marks(cell)), 0)
 
 
-def _row(rows: FileRows, mapping: ColumnMapping, parted_roles: Cells, key: str) -> sa.FromClause:
-    """One row per record: own_id if the file has IDs, *RAW_COLUMNS, last_sign_in, fingerprint.
+def _row(rows: FileRows, proposal: Proposal, parted_roles: Cells, key: str) -> sa.FromClause:
+    """One row per record: own_id if the file has IDs, *RAW_COLUMNS, last_sign_in, and facts on it.
 
     The last sign-in changes daily. It is not in the fingerprint, so it does not change the account.
     """
+    mapping = proposal.mapping
     columns = mapping.columns_with_headings()
     mapped_cells = {name: mapping.cell(name, rows.cells) for name in columns} | parted_roles
     mapped_cells["username_in_app"] = _null_if_headings(rows, mapping, mapped_cells)
@@ -184,11 +195,9 @@ def _row(rows: FileRows, mapping: ColumnMapping, parted_roles: Cells, key: str) 
     own_id = [mapped_cells["account_id"].label("own_id")] if "account_id" in mapped_cells else []
     further = [] if rows.further_attributes is None else [rows.further_attributes.label("further")]
     sign_in = mapped_cells.get("last_sign_in", null_text).label("last_sign_in")
-    cells = (
-        select(*own_id, *known, *others, *further, sign_in)
-        .select_from(rows.records)
-        .subquery("cells")
-    )
+    marks = _marks_of_row(rows, proposal, mapped_cells).label("marks")
+    cells = select(*own_id, *known, *others, *further, sign_in, marks).select_from(rows.records)
+    cells = cells.subquery("cells")
     attribute_names = [rows.attribute_names.get(heading, heading) for heading in other_headings]
     attributes = _attributes(
         {name: cells.c[f"other_{n}"] for n, name in enumerate(attribute_names)},
@@ -196,15 +205,26 @@ def _row(rows: FileRows, mapping: ColumnMapping, parted_roles: Cells, key: str) 
     )
     values = {column.name: column for column in cells.c} | {"attributes": attributes}
     if "provisioning_state" not in columns:
-        is_account = _is_account(values)
-        values |= {name: case((is_account, text)) for name, text in INFERRED_STATE.items()}
+        is_listed = _is_account(cells)
+        values |= {name: case((is_listed, text)) for name, text in INFERRED_STATE.items()}
     tracked = [
         *(c for c in cells.c if c.name == "own_id"),
         *(values[n].label(n) for n in RAW_COLUMNS),
     ]
-    row = select(*tracked, cells.c.last_sign_in).subquery("row")
-    fingerprint = _fingerprint(key, *(c for c in row.c if c.name != "last_sign_in"))
+    row = select(*tracked, cells.c.last_sign_in, cells.c.marks).subquery("row")
+    fingerprint = _fingerprint(key, *(row.c[column.name] for column in tracked))
     return select(*row.c, fingerprint.label("fingerprint")).subquery("fingerprinted")
+
+
+def _marks_of_row(rows: FileRows, proposal: Proposal, mapped_cells: Cells) -> ColumnElement[int]:
+    columns = proposal.mapping.columns
+    ids = columns.get("account_id", ())
+    cells = [cell for heading, cell in rows.cells.items() if heading not in ids]
+    usual = [mapped_cells[name] for name in USUAL_COLUMNS if name in mapped_cells]
+    others = [h for h in rows.cells if not any(h in found for found in columns.values())]
+    kinds = [rows.cells[heading] for heading, is_sure in proposal.kinds.items() if is_sure]
+    usual = [*usual, *(rows.cells[h] for h in others[:MAX_OTHERS])]
+    return marks_of_row(cells, usual, mapped_cells.get("account_id"), kinds)
 
 
 def _null_if_headings(
@@ -247,7 +267,7 @@ def _without_known_values(
 
 
 def _marks(row: sa.FromClause) -> ColumnElement[int]:
-    return row_marks(row.c.roles, row.c.last_updated)
+    return row_marks(row.c.roles, row.c.last_updated) + row.c.marks
 
 
 def _raw_values(row: sa.FromClause) -> ColumnElement[Any]:
@@ -259,14 +279,13 @@ def _account_id(row: sa.FromClause) -> ColumnElement[Any]:
     account_id = username_key(visible_or_null(row.c.username_in_app))
     if "own_id" in row.c:
         account_id = func.coalesce(id_or_null(row.c.own_id), account_id)
-    return case((_is_account(dict(row.c.items())), account_id))
+    return case((_is_account(row), account_id))
 
 
-def _is_account(cells: Mapping[str, ColumnElement[Any]]) -> ColumnElement[bool]:
+def _is_account(row: sa.FromClause) -> ColumnElement[bool]:
     """Whether the row has a username, and is not a line about the list."""
-    username = visible_or_null(cells["username_in_app"])
-    others = [cells[name] for name in (*OTHER_COLUMNS, "own_id") if name in cells]
-    return case((is_footer(username, others), sa.false()), else_=username.is_not(None))
+    username = visible_or_null(row.c.username_in_app)
+    return case((is_account(row.c.marks), username.is_not(None)), else_=sa.false())
 
 
 def _fingerprint(key: str, *texts: ColumnElement[Any]) -> ColumnElement[int]:
