@@ -28,6 +28,7 @@ from sqlalchemy import select
 
 import commands.load
 from data.formatting import count_of
+from data.history.load_report import load_reports
 from data.home import Home
 from data.schema import account_version, integration, snapshot, state_change, state_count
 from data.store.engine import close_stores, open_store
@@ -466,17 +467,33 @@ def test_a_failed_rebuild_leaves_the_store_unchanged(
 ) -> None:
     run("load", a_snapshot_file(tmp_path), a_snapshot_file(tmp_path, integration="slack"))
     before = everything_in(home)
-    broken = home.archive / "slack" / f"{STAMP}.ndjson"
-    broken.write_text("broken")
     stray = home.archive / "figma" / "notes.txt"
     stray.touch()
-    assert run("rebuild", "--accept-changed") == REFUSED
+    assert run("rebuild") == REFUSED
     output = capsys.readouterr().err
-    assert f"{broken}: " in output
     assert f"{stray}: notes.txt does not say" in output
-    assert "The store is unchanged: 2 of 3 files" in output
+    assert "The store is unchanged: 1 of 3 files" in output
     assert everything_in(home) == before
     assert not list(home.root.glob("*.new*"))
+    broken = home.archive / "slack" / f"{STAMP}.ndjson"
+    broken.write_text("broken")
+    assert run("rebuild", "--accept-changed") == DONE
+    output = capsys.readouterr().out
+    assert f"{broken}: " in output
+    assert f"{stray}: notes.txt does not say" in output
+    assert output.splitlines()[-1] == "The store has 1 snapshot again."
+    assert broken.exists()
+
+
+def test_a_rebuild_keeps_what_an_earlier_version_took_for_accounts(home: Home) -> None:
+    log = home.archive / "figma" / f"{STAMP}.csv"
+    log.parent.mkdir(parents=True)
+    log.write_text("Username,Time,Event\nmira,2026-11-20,in\nmira,2026-11-21,out\n")
+    assert run("rebuild") == DONE
+    assert listed(home) == ["mira"]
+    with open_store(home.database_url).connect() as con:
+        [report] = load_reports(con)
+    assert "looks like a log" in report.warnings()[0]
 
 
 def forge(path: Path) -> None:

@@ -512,7 +512,7 @@ def read_and_validate(store: Engine, path: Path) -> tuple[ReadResult, Validated]
             for each in workspace_metadata.tables.values():
                 con.execute(CreateTable(each))
         with con.begin():
-            read = stage_rows(con, open_file(path), key="")
+            read = stage_rows(con, open_file(path), key="", was_loaded=False)
         with con.begin():
             validated = validate(con, read, path.name)
         with con.begin():

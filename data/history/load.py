@@ -81,14 +81,21 @@ class LoadResult:
 
 
 def load(
-    engine: sa.Engine, file: SnapshotFile, *, replace: bool = False, confirmed: bool = False
+    engine: sa.Engine,
+    file: SnapshotFile,
+    *,
+    replace: bool = False,
+    confirmed: bool = False,
+    was_loaded: bool = False,
 ) -> LoadResult:
     """Load a snapshot file; with `replace`, instead of the one loaded for the same moment.
 
     `confirmed`: a person has checked the file, so the mass-deletion guard does not hold it.
+    `was_loaded`: it was loaded before, perhaps by a version that did not take it for something
+    else; what is in the archive stays in the history.
     Raises SnapshotRejected; the store is then unchanged.
     """
-    with open_session(engine, file, confirmed=confirmed) as session:
+    with open_session(engine, file, confirmed=confirmed, was_loaded=was_loaded) as session:
         if session.loaded_snapshot and session.is_identical:
             return _already_loaded(file, session.loaded_snapshot)
         if session.loaded_snapshot and not replace:
@@ -211,7 +218,12 @@ def _stage_file(
     with session.workspace.begin():
         mapping = file.mapping or NO_MAPPING
         read_result = stage_rows(
-            session.workspace, opened_file, mapping, known_fingerprints, key=session.store_key
+            session.workspace,
+            opened_file,
+            mapping,
+            known_fingerprints,
+            key=session.store_key,
+            was_loaded=session.was_loaded,
         )
     reason = read_result.source_info.incomplete_reason
     reason = incomplete_message(reason) if reason else ""
@@ -238,6 +250,8 @@ def _add_outside_lines(
 def _reject_implausible(session: LoadSession, counts: Validated, row_noun: str) -> None:
     name, others = session.file.name, counts.rejected - counts.groups
     lists_nobody = counts.rejected > 0 and not counts.accepted
+    if session.was_loaded:
+        return
     if lists_nobody or others > (counts.rows_read - counts.groups) * MAX_REJECTED_SHARE:
         raise MostlyRejected(_mostly_rejected_message(session, counts, row_noun))
     if counts.accepted or session.confirmed:

@@ -31,6 +31,7 @@ class LoadSession:
     workspace: Connection
     file: SnapshotFile
     confirmed: bool  # a person has looked at the file
+    was_loaded: bool  # the file is from the archive, and cannot be refused as something else
     span: Span
     loaded_snapshot: sa.Row[Any] | None  # which the store has for the file's moment
     is_identical: bool  # whether that comes from the very same file
@@ -66,7 +67,7 @@ class LoadSession:
 
 @contextmanager
 def open_session(
-    engine: sa.Engine, file: SnapshotFile, *, confirmed: bool = False
+    engine: sa.Engine, file: SnapshotFile, *, confirmed: bool = False, was_loaded: bool = False
 ) -> Iterator[LoadSession]:
     """Open the file, the store and the workspace, with empty stage tables in both."""
     with ThreadPoolExecutor(max_workers=1) as executor:
@@ -87,6 +88,7 @@ def open_session(
                 workspace,
                 file,
                 confirmed,
+                was_loaded,
                 span,
                 loaded,
                 loaded is not None and loaded.sha256 == sha256_of(file.path),

@@ -96,22 +96,24 @@ def stage_rows(
     known_fingerprints: sa.FromClause | None = None,
     *,
     key: str,
+    was_loaded: bool,
 ) -> ReadResult:
     """Fill `stage_row` with one row per record of the file.
 
     A record with a known fingerprint keeps only that: writing texts takes longer than reading
-    them, and nearly all rows are as the day before. `key`: the store's, for fingerprints.
+    them, and nearly all rows are as before. `key`: of the store. `was_loaded`: events load, too.
     Raises UnknownFormat, UnreadableFile, TooLarge, NoUsernameColumn or NotAListOfAccounts.
     """
     name, source_info = file.name, file.source_info
-    if source_info.source:  # the source writes Rollcall's own headings
+    if source_info.source:  # it writes Rollcall's own headings
         mapping = NO_MAPPING.ignoring_ids() if mapping.ignores_ids else NO_MAPPING
     with wrap_read_errors(name):
         input_file, rows = _read_rows(workspace, file)
         missing_headings = mapping.missing_headings(rows.cells)
         proposal = propose_mapping(workspace, rows, mapping)
-        _reject_other_tables(name, rows, proposal, missing_headings)
         notes = (*input_file.notes, *source_info.warnings, *_missing_sentences(missing_headings))
+        notes += _note_on_events(name, proposal.events, was_loaded=was_loaded)
+        _require_usernames(name, rows, proposal, missing_headings)
         row = _row(rows, proposal, _parted_roles(workspace, rows, proposal.mapping), key)
         insert_rows(workspace, stage_row, _without_known_values(row, known_fingerprints))
         return ReadResult(
@@ -127,6 +129,13 @@ def stage_rows(
             source_info,
             file.reader.row_noun,
         )
+
+
+def _note_on_events(name: str, reason: str, *, was_loaded: bool) -> tuple[str, ...]:
+    message = LOG_OF_EVENTS.format(name=name, reason=reason)
+    if reason and not was_loaded:
+        raise NotAListOfAccounts(message)
+    return (message,) if reason else ()
 
 
 def _missing_sentences(headings: list[str]) -> list[str]:
@@ -330,33 +339,23 @@ def _null_if_secret(text: ColumnElement[Any]) -> ColumnElement[Any]:
     return case((~func.regexp_matches(text, secret_key_pattern, "is"), text))
 
 
-def _reject_other_tables(
+def _require_usernames(
     name: str, rows: FileRows, proposal: Proposal, missing_headings: list[str]
 ) -> None:
-    if proposal.events:
-        raise NotAListOfAccounts(LOG_OF_EVENTS.format(name=name, reason=proposal.events))
-    if message := _no_username_message(name, rows, proposal, missing_headings):
-        raise NoUsernameColumn(message)
-
-
-def _no_username_message(
-    name: str, rows: FileRows, proposal: Proposal, missing_headings: list[str]
-) -> str:
-    """Why the file lists nobody; empty where it has a column with usernames."""
     if value := next(filter(EMAIL.fullmatch, rows.cells), ""):
-        return NO_HEADINGS.format(name=name, value=shorten(value))
+        raise NoUsernameColumn(NO_HEADINGS.format(name=name, value=shorten(value)))
     if proposal.mapping.columns.get("username_in_app"):
-        return ""
+        return
     shown = [*map(shorten, rows.cells)]
     found = ", ".join(shown[:MAX_HEADINGS_SHOWN]) + ", …" * (len(shown) > MAX_HEADINGS_SHOWN)
     if missing_headings:
-        return (
+        raise NoUsernameColumn(
             f"{name} has no column “{shorten(missing_headings[0])}”, which the mapping of its "
             f"integration names. Found: {found or 'none'}. {WAY_ON}"
         )
     guess = proposal.unsure.get("username_in_app")
     hint = f" It could be {guess.sentence()}." if guess else ""
-    return (
+    raise NoUsernameColumn(
         f"{name} has no column for the username in app. Found: {found or 'none'}.{hint} "
         f"Expected a heading like “Username in app”, “userName” or “login”. {WAY_ON}"
     )

@@ -73,7 +73,7 @@ def reread_by_username(
     for file in files:
         try:
             mapped = SnapshotFile(file.path, file.integration, file.taken_at, mapping)
-            load(engine, mapped, confirmed=True)
+            load(engine, mapped, confirmed=True, was_loaded=True)
         except SnapshotRejected:
             log.warning("%s cannot be loaded again.", file.path)  # the reason can quote the file
     set_deletion_limit(engine, integration_name, limit)

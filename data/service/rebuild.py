@@ -49,7 +49,8 @@ Number 0 comes first, with the reason for the rebuild."""
 MAX_PROBLEMS = 20
 """Files that a message names."""
 
-REBUILD_ANYWAY = ", or rebuild from what is there: rollcall rebuild --accept-changed"
+REBUILD = "rollcall rebuild --accept-changed"
+REBUILD_ANYWAY = f", or rebuild from what is there: {REBUILD}"
 
 
 class RebuildFailed(StoreError):
@@ -88,8 +89,8 @@ def open_or_rebuild(home: Home, progress: RebuildProgress) -> sa.Engine:
 def rebuild(home: Home, progress: RebuildProgress, *, accept_changed: bool = False) -> int:
     """Build a new store from the archive and put it in place. Returns the number of snapshots.
 
-    Raises StoreError, and RebuildFailed where a file cannot be loaded, or, without
-    `accept_changed`, is not as it was loaded. The store is then unchanged.
+    Raises StoreError, and RebuildFailed where, without `accept_changed`, a file cannot be loaded or
+    is not as it was loaded. The store is then unchanged.
     """
     adapter, reason = adapter_for(home.database_url), ""
     with ExitStack() as stack:
@@ -100,15 +101,17 @@ def rebuild(home: Home, progress: RebuildProgress, *, accept_changed: bool = Fal
         if not archived_files(home):
             return 0
         replacement = stack.enter_context(adapter.replacement(home.database_url))
-        if errors := _build(home, replacement, progress):
+        errors = _build(home, replacement, progress)
+        if errors and (adapter.is_server or not accept_changed):
             close_store(home.database_url)
+            way_on = "move them out of the archive" if adapter.is_server else f"run: {REBUILD}"
             raise RebuildFailed(
                 "\n".join(errors) + f"\nThe store is unchanged: {len(errors):,} of "
                 f"{len(archived_files(home)):,} files of the archive cannot be loaded. To rebuild "
-                "without them, move them out of the archive."
+                f"without them, {way_on}."
             )
         _install(home, replacement, reason)
-    return len(archived_files(home))
+    return len(archived_files(home)) - len(errors)
 
 
 def _build(home: Home, replacement: Replacement, progress: RebuildProgress) -> list[str]:
@@ -208,7 +211,7 @@ def _load_all(
         try:
             file = SnapshotFile.from_path(path, integration=path.parent.name)
             file = replace(file, mapping=read_mapping(home, file.integration))
-            message = describe_load(load(engine, file, confirmed=True))
+            message = describe_load(load(engine, file, confirmed=True, was_loaded=True))
         except (SnapshotRejected, OSError) as error:
             message = f"{path}: {getattr(error, 'strerror', None) or error}"
             errors.append(message)
