@@ -162,8 +162,26 @@ def test_a_name_of_invisible_characters_is_no_name(store: Engine, tmp_path: Path
 
 
 def test_invisible_characters_within_a_name_are_preserved(store: Engine, tmp_path: Path):
-    name = "\u202eada\u200b\u200dx\u200b"
-    assert one(store, tmp_path, login=name, username_in_app=name)["username_in_app"] == name
+    name = "\u202eada\u200b\u200dx"
+    around = f"\ufeff{name}\u200b"  # as it is copied from a page
+    assert one(store, tmp_path, login=around, username_in_app=around)["username_in_app"] == name
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "login,email,role\nada,a@x.io,Admin\nbob,b@x.io,Admin\nteo,t@x"),
+        ("a.ndjson", '{"login": "ada"}\n{"login": "bob"}\n{"login": "te'),
+    ],
+)
+def test_a_file_that_ends_within_a_line_is_on_hold(
+    store: Engine, tmp_path: Path, name: str, content: str
+):
+    with pytest.raises(errors.OnHold, match="incomplete: its last line"):
+        deliver(store, tmp_path, content, name)
+    assert deliver(store, tmp_path, content, name, confirmed=True).rejected == 1
+    whole = content[: content.rindex("\n")]
+    assert deliver(store, tmp_path, whole, name, replace=True).accepted == 2
 
 
 # ---- Parquet ------------------------------------------------------------------------------------

@@ -139,6 +139,10 @@ def headings_of(proposal: Proposal) -> dict[str, str]:
             {"username_in_app": "email", "account_id": "user_id", "user_email": "email"},
         ),
         (
+            "User principal name,License cost,Block credential\nmira,$12.00,False\nteo,$0,True\n",
+            {"username_in_app": "User principal name", "active_in_app": "Block credential"},
+        ),
+        (
             "Nombre de usuario,Nombre,Apellidos,Estado\nmira,Mira,Solberg,Activo\n",
             {
                 "username_in_app": "Nombre de usuario",

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, func, select
 from sqlalchemy.schema import DropTable
 
-from data.files.encoding import InputFile, copy_range
+from data.files.encoding import InputFile, copy_range, unfinished_line
 from data.files.errors import UnreadableFile
-from data.files.headers import CREDENTIAL_PATTERN
+from data.files.headers import is_credential
 from data.files.record_lines import RecordStarts, find_record_starts
 from data.files.relation import (
     MAX_LINE_SIZE,
@@ -28,6 +28,7 @@ from data.files.surroundings import (
     find_outside_lines,
     read_first_record,
     rewrite_table,
+    split_line,
 )
 from data.files.text import WHITESPACE
 from data.formatting import count_of
@@ -51,6 +52,7 @@ UNCLOSED_QUOTE = (
     "{name} is cut off or damaged: a quoted cell that starts in line {line:,} or later does not "
     "end."
 )
+CUT_OFF = "its last line has fewer cells than there are headings, and no line break"
 
 
 def read_csv(con: Connection, input_file: InputFile) -> tuple[InputFile, FileRows]:
@@ -67,6 +69,9 @@ def read_csv(con: Connection, input_file: InputFile) -> tuple[InputFile, FileRow
     outside = find_outside_lines(input_file.path, first_record)
     if outside:
         input_file = copy_range(input_file, 0, outside.end)
+    line = unfinished_line(input_file.path).decode(errors="replace")
+    if line and len(split_line(line, first_record.delimiter)) < len(headings):
+        input_file = input_file._replace(incomplete_reason=CUT_OFF)
     names = [f"c{i}" for i in range(len(headings))]
     records = _read_records(con, input_file, first_record, names)
     cells = dict(zip(headings, map(text_column, names), strict=True))
@@ -183,7 +188,7 @@ def _texts_without_credentials(
     lines: list[tuple[int, str, str]], first_record: FirstRecord
 ) -> tuple[tuple[int, str | None, str], ...]:
     """Line, text and reason. Nobody knows where in such a line its credentials are."""
-    has_credentials = any(map(CREDENTIAL_PATTERN.search, first_record.headings))
+    has_credentials = any(map(is_credential, first_record.headings))
     return tuple((line, None if has_credentials else text, reason) for line, text, reason in lines)
 
 

@@ -166,6 +166,12 @@ def read_tail(path: Path, size: int = 4096) -> bytes:
         return binary_file.read()
 
 
+def unfinished_line(path: Path) -> bytes:
+    """The last line of a file of several lines, if it has no line break."""
+    _, line_break, line = read_tail(path, 65_536).rpartition(b"\n")
+    return line.strip() if line_break else b""
+
+
 # ---- copies -------------------------------------------------------------------------------------
 
 

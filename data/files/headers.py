@@ -48,7 +48,7 @@ DOCUMENTED_HEADINGS: dict[str, tuple[str, ...]] = {
 SYNONYMS: dict[str, str] = {
     "username_in_app": """
         sam account name, user principal name, upn, login name, log in name, logon name, logon
-        user login, sign in name, user account, login id, login email
+        user login, sign in name, user account, login id, login email, usename, rolname
         benutzerprinzipalname, nom d'utilisateur principal, nombre principal de usuario
         nome principal do usuário, nome principal de utilizador, nome entità utente
         ユーザープリンシパル名
@@ -378,6 +378,11 @@ def is_kind(heading: str) -> bool:
 def is_end(heading: str) -> bool:
     """Whether the heading is that of times from which on an account is no longer active."""
     return END.fullmatch(heading_words(heading)) is not None
+
+
+def is_credential(heading: str) -> bool:
+    """Whether the values are never stored. `Block credential` says only who is blocked."""
+    return bool(CREDENTIAL_PATTERN.search(heading)) and "inactive" not in ranks_of(heading)
 
 
 def is_documented(name: str, heading: str) -> bool:

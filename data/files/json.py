@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
-from data.files.encoding import InputFile, read_tail
+from data.files.encoding import InputFile, read_tail, unfinished_line
 from data.files.errors import NotAListOfAccounts, UnreadableFile
 from data.files.headers import CREDENTIAL_PATTERN
 from data.files.relation import (
@@ -25,6 +25,8 @@ PROBE_SIZE = 4096  # characters
 
 UNUSED_DELIMITER = "\x1f"
 """A delimiter that no JSON text can contain."""
+
+CUT_OFF = "its last line is not valid JSON and has no line break"
 
 
 def read_json_array(con: Connection, input_file: InputFile) -> tuple[InputFile, FileRows]:
@@ -71,6 +73,8 @@ def json_error_place(text: str, error: Exception) -> str:
 
 def read_json_lines(con: Connection, input_file: InputFile) -> tuple[InputFile, FileRows]:
     """One object per line. Blank lines do not count, and a broken line affects no other."""
+    if (line := unfinished_line(input_file.path)) and not _is_json(line):
+        input_file = input_file._replace(incomplete_reason=CUT_OFF)
     relation = duckdb_connection(con).read_csv(
         escape_glob(input_file.path),
         columns={"line": "VARCHAR"},
@@ -94,6 +98,14 @@ def read_json_lines(con: Connection, input_file: InputFile) -> tuple[InputFile, 
         _rejected_text(sa.try_cast(line.c.text, sa.JSON), line.c.text).label("text"),
     ).where(line.c.text.is_not(None))
     return input_file, _json_rows(con, input_file, records, lines.subquery("lines"))
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _json_rows(

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, case, func
 
 from data.files.errors import InvalidMapping
-from data.files.headers import CREDENTIAL_PATTERN, OWN_HEADINGS, heading_key
+from data.files.headers import OWN_HEADINGS, heading_key, is_credential
 from data.home import Home, is_safe_name, safe_name
 from data.states import STATE_NAMES
 from data.tempfiles import write_atomically
@@ -163,7 +163,7 @@ def _parse_headings(name: str, value: Any) -> tuple[str, ...]:
     if len(headings) > 1 and name not in JOINED_COLUMNS:
         allowed = " and ".join(JOINED_COLUMNS)
         raise InvalidMapping(f"The mapping of {name} has several headings; only {allowed} can.")
-    if credential := next(filter(CREDENTIAL_PATTERN.search, headings), None):
+    if credential := next(filter(is_credential, headings), None):
         raise InvalidMapping(f"“{credential}” is named like a credential, which is never stored.")
     return tuple(headings)
 

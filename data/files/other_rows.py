@@ -49,7 +49,7 @@ COLONS = ":\uff1a"  # the second one is Japanese
 NUMBER = rf"[-+(]?[$€£¥]? ?(?:\d{{1,3}}(?:[.,'’ ]\d{{3}})+|\d+)(?:[.,]\d+)?\)?(?: ?%| {COUNTED})?"
 """The cell of a total. A date is none."""
 
-NUMBERS = rf"(?:\n{NUMBER})*"
+NUMBERS = rf"(?:\n(?:{NUMBER}|{WORDS}))*"
 NOTE_PATTERN = (
     rf"(?:{WORDS})(?:\s*[{COLONS}=(]|[^\S\n]+[^\d\n]*\d)[^\n]*|(?:{WORDS})[^\S\n]+{COUNTED}"
     rf"|(?:{'|'.join(NOTES)})[^\n]*|confidential[.!]?|[-=_*#~]{{3,}}"
@@ -112,7 +112,7 @@ def marks_of_row(
         found.append((and_(has_no_id, is_alone), ALONE))
     # DuckDB evaluates all of AND, but CASE only as far as needed: nearly always two cells.
     are_texts = [case((cell >= ":", 1), else_=0) for cell in usual]
-    texts = [(sum(are_texts[:count], sa.literal(0)) > 1, 0) for count in (2, len(usual))]
+    texts = [(sum(are_texts[:n], sa.literal(0)) > least, 0) for n, least in ((2, 1), (None, 2))]
     groups = [(is_word(func.replace(func.lower(k), " ", "_"), GROUP_WORDS), GROUP) for k in kinds]
     return case(*groups, *texts, *found, else_=0)
 

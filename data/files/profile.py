@@ -40,7 +40,7 @@ can look so, too."""
 LOGIN = re.compile(r"[a-z]{2,}(?:[._-][a-z]+)*\d{0,2}|[A-Z]{3,}\d{0,2}")
 """A short name as people sign in with: `mira.solberg`, `TBRANDT2`; no ID that a computer makes."""
 NEVER = re.compile(NEVER_SIGNED_IN)
-NUMBER = re.compile(r"[-+]?\d[\d.,]*%?")
+NUMBER = re.compile(r"[-+]?[$€£¥]? ?\d[\d.,]*(?: ?[%$€£¥])?")
 LIST = re.compile(r".*[;\n].*|\[.*\]|\{.*\}|[^,]+(?:,[^,]+){2,}", re.DOTALL)
 
 TRUTH_WORDS = frozenset(

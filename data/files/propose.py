@@ -13,10 +13,10 @@ from data.files.column_values import INVERTED, NO_STATUS, VALUES
 from data.files.events import find_events
 from data.files.headers import (
     COLUMN_OF_PART,
-    CREDENTIAL_PATTERN,
     OWN_HEADINGS,
     can_be_coded,
     is_about_others,
+    is_credential,
     is_documented,
     is_end,
     is_kind,
@@ -57,7 +57,7 @@ def propose_mapping(
     headings = tuple(rows.cells)
     columns = {name: saved.present(name, headings) for name in saved.columns}
     used = {heading for found in columns.values() for heading in found}
-    free = [h for h in rows.cells if h not in used and not CREDENTIAL_PATTERN.search(h)]
+    free = [h for h in rows.cells if h not in used and not is_credential(h)]
     own = {name: h for name, h in own_columns(sorted(free)).items() if name not in columns}
     if "username_in_app" in own:
         columns |= {name: (heading,) for name, heading in own.items()}

@@ -9,7 +9,8 @@ from sqlalchemy import ColumnElement, and_, case, func
 
 from data.store.dialect import nfc
 
-WHITESPACE = " \t\r\n\u00a0"
+WHITESPACE = " \t\r\n\u00a0\u200b\u200e\u200f\u2060\u3000\ufeff"
+"""Some of it is invisible: it comes with texts that people copy from pages and messages."""
 
 INVISIBLE_RANGES = (
     (0x00, 0x1F), (0x7F, 0x7F), (0x85, 0x85), (0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C),

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import array
 from data.files.csv import count_broken_records
 from data.files.encoding import InputFile
 from data.files.errors import NotAListOfAccounts, NoUsernameColumn
-from data.files.headers import CREDENTIAL_PATTERN, heading_key, ranks_of
+from data.files.headers import CREDENTIAL_PATTERN, heading_key, is_credential, ranks_of
 from data.files.mapping import NO_MAPPING, ColumnMapping
 from data.files.other_rows import is_account, marks_of_row
 from data.files.own_list import restore_own_list
@@ -147,7 +147,9 @@ def _missing_sentences(headings: list[str]) -> list[str]:
 def _read_rows(workspace: Connection, file: OpenedFile) -> tuple[InputFile, FileRows]:
     input_file, rows = file.reader.read(workspace, file.input_file)
     reject_too_many_headings(file.name, len(rows.cells))
-    is_table = not file.source_info.source
+    info = file.source_info
+    info.incomplete_reason = info.incomplete_reason or input_file.incomplete_reason
+    is_table = not info.source
     return input_file, restore_own_list(workspace, file.name, rows) if is_table else rows
 
 
@@ -194,9 +196,7 @@ def _row(rows: FileRows, proposal: Proposal, parted_roles: Cells, key: str) -> s
     mapped_cells = {name: mapping.cell(name, rows.cells) for name in columns} | parted_roles
     mapped_cells["username_in_app"] = _null_if_headings(rows, mapping, mapped_cells)
     used_headings = {heading for headings in columns.values() for heading in headings}
-    other_headings = [
-        h for h in rows.cells if h not in used_headings and not CREDENTIAL_PATTERN.search(h)
-    ]
+    other_headings = [h for h in rows.cells if h not in used_headings and not is_credential(h)]
     others = [trim_or_null(rows.cells[h]).label(f"other_{n}") for n, h in enumerate(other_headings)]
     null_text = sa.cast(sa.literal(None), sa.String)
     names = [name for name in RAW_COLUMNS if name != "attributes"]
