@@ -226,10 +226,8 @@ def test_a_padded_footer_is_no_account(store: Engine, tmp_path: Path, text: str)
 
 def test_totals_and_headings_of_groups_are_no_accounts(store: Engine, tmp_path: Path) -> None:
     """Wherever they are; people who are called so have other texts, or an ID."""
-    others = (
-        'Department: Ops,,,|Total,,,2|Subtotal,,,"1,200"|Ops (2),,,|Ops Total,,,3|Summe,,Count,2'
-    )
-    footers = others.split("|")
+    others = 'Total,,,2|Subtotal,,,"1\u202f200"|Ops (2),,,|Ops Total,,,3|Summe,,Count,2'
+    footers = ["Department: Ops,,,", *others.split("|")]
     people = [f"user{n},user{n}@x.io,Admin,{n}" for n in range(8)]
     people += ["Total,total@x.io,,2", "suma,,Editor,3", "count,,,Never"]
     rows = [row for pair in zip(people, [*footers, "Ops,,,"], strict=False) for row in pair]

@@ -220,7 +220,10 @@ def test_scim_is_read_as_servers_send_it(store: Engine, tmp_path: Path):
     page = {
         "totalResults": 2,
         "Resources": [
-            {"id": "1", "userName": "ada", "emails": ["ada@x.io"], "name": "Ada L"},
+            {
+                "id": "1", "userName": "ada", "emails": ["ada@x.io"], "name": "Ada L",
+                "roles": json.dumps([role]),
+            },
             {
                 "ID": "2", "USERNAME": "bob", "roles": ["member", json.dumps(role)],
                 "emails": [{"value": "home@x.io"}, {"value": "bob@x.io", "primary": "True"}],
@@ -231,6 +234,7 @@ def test_scim_is_read_as_servers_send_it(store: Engine, tmp_path: Path):
     }  # fmt: skip
     found = loaded(store, tmp_path, page)
     assert more_of(found["ada"]) == {"Email": "ada@x.io", "Name": "Ada L"}
+    assert roles_of(found["ada"]) == {("Administrator", "Role")}
     assert roles_of(found["bob"]) == {("member", "Role"), ("Administrator", "Role")}
     assert more_of(found["bob"])["Email"] == "bob@x.io"
     assert more_of(found["bob"])["Department"] == "IT"

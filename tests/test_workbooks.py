@@ -23,11 +23,11 @@ from sqlalchemy import Engine
 
 from commands import EXIT_OK
 from data.files.encoding import InputFile
-from data.files.errors import SnapshotRejected, TooLarge
+from data.files.errors import SnapshotRejected, TooLarge, UnreadableFile
 from data.files.formats import prepare_file
 from data.files.mapping import ColumnMapping
 from data.files.naming import SnapshotFile
-from data.files.number_formats import has_unread_formats
+from data.files.number_formats import unread_places
 from data.files.sheets import FROM_COPY
 from data.history.preview import preview
 from data.home import Home
@@ -162,12 +162,30 @@ def test_other_workbooks_say_that_zeros_before_numbers_are_not_read(
     tmp_path: Path, name: str, part: str, shown: bytes, plain: bytes
 ):
     path = tmp_path / name
-    for content, expected in ((shown, True), (plain, False)):
+    for content, expected in ((shown, 3 if name == "a.xlsb" else 5), (plain, 0)):
         path.write_bytes(content)
         if part:
             with zipfile.ZipFile(path, "w") as archive:
                 archive.writestr(part, content)
-        assert has_unread_formats(str(path)) == expected
+        assert max(unread_places(str(path)) - 1, 0) == max(expected - 1, 0)
+
+
+@pytest.mark.parametrize(("places", "is_read"), [(5, True), (7, False)])
+def test_a_number_that_another_workbook_can_show_with_zeros_is_not_read(
+    tmp_path: Path, places: int, is_read: bool
+):
+    path = tmp_path / "a.ods"
+    with zipfile.ZipFile(WORKBOOKS / "users.ods") as users, zipfile.ZipFile(path, "w") as copy:
+        for name in users.namelist():
+            content = users.read(name)
+            copy.writestr(
+                name, content.replace(b"<office:body>", ODS_FORMAT % places + b"<office:body>", 1)
+            )
+    if is_read:
+        assert rows_of(opened(tmp_path, path.read_bytes(), "a.ods"))[1][5] == "12345"
+    else:
+        with pytest.raises(UnreadableFile, match="12345 in row 2 can be 0012345"):
+            opened(tmp_path, path.read_bytes(), "a.ods")
 
 
 def test_a_merged_cell_has_its_value_in_each_row(tmp_path: Path):

@@ -40,6 +40,11 @@ ERRORS: dict[str, tuple[type[UnreadableFile | NotAListOfAccounts | TooLarge], st
         "{name} has no sheet “{wanted}”, which was chosen for its integration. "
         "Its sheets: {sheets}.",
     ),
+    "zeros": (
+        UnreadableFile,
+        "{name} has numbers that it can show with zeros before them: {detail}. This kind of "
+        "workbook does not say so cell by cell. Save it as .xlsx or CSV, and load that.",
+    ),
     "resources": (
         TooLarge,
         "{name} takes too much memory or time to read: it has too many cells, or some far from all "
@@ -59,10 +64,6 @@ MERGED_ROWS = "Merged cells have their value in each of their rows."
 LOSSY_NUMBERS = (
     "{count} with more than 15 digits, the first in row {row:,}. Excel keeps 15 digits, so the "
     "last ones are lost. Export the column as text, or the list as CSV."
-)
-UNREAD_FORMATS = (
-    "The workbook can show numbers with leading zeros, as in 00123, and they are read without. "
-    "Save it as .xlsx, where they are read, or format IDs as text."
 )
 FULL_SHEET = "the sheet is filled to the last row that Excel has, so accounts may be left out"
 
@@ -91,8 +92,6 @@ def copy_list(ending: str, file: InputFile, wanted: str) -> InputFile:
     if found["lossy_numbers"]:
         count = count_of(found["lossy_numbers"], "number")
         notes.append(LOSSY_NUMBERS.format(count=count, row=found["lossy_row"]))
-    if found["has_unread_formats"]:
-        notes.append(UNREAD_FORMATS)
     remarks = [SHEET_READ.format(sheet=sheet, count=len(sheets))] if sheets else []
     remarks += [MERGED_ROWS] * found["has_merged_rows"]
     return InputFile(

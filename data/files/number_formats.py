@@ -41,20 +41,18 @@ def formatted_cells(path: str, sheet: str) -> Iterator[tuple[int, Cells]]:
             yield from _rows(workbook, part, formats)
 
 
-def has_unread_formats(path: str) -> bool:
-    """Whether a workbook of another kind can show numbers with leading zeros."""
+def unread_places(path: str) -> int:
+    """To how many places a workbook of another kind can fill numbers with zeros; 0 if to none."""
     part, pattern = OTHER_WORKBOOKS.get(Path(path).suffix, ("", rb"(?!)"))
     if part:
         with ZipFile(path) as workbook:
             content = workbook.read(part) if part in workbook.namelist() else b""
     else:
         content = Path(path).read_bytes()
-    found = re.finditer(pattern, content, re.DOTALL)
-    return any(not zeros or zeros.count(b"0") == length[0] for length, zeros in map(_groups, found))
-
-
-def _groups(match: re.Match[bytes]) -> tuple[bytes, bytes]:
-    return match[1], match[2]
+    found = re.findall(pattern, content, re.DOTALL)
+    if not any(zeros for _, zeros in found):  # the length is a digit, and not a byte
+        return max((int(length) for length, _ in found), default=0)
+    return max((length[0] for length, zeros in found if zeros.count(b"0") == length[0]), default=0)
 
 
 def show_number(value: int, number_format: str) -> str:

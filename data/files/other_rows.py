@@ -44,9 +44,12 @@ NOTES = (
 )  # fmt: skip
 """Beginnings of a note on the report itself."""
 
+THOUSANDS = ".,'’ \u00a0\u202f"
 COLONS = ":\uff1a"  # the second one is Japanese
 
-NUMBER = rf"[-+(]?[$€£¥]? ?(?:\d{{1,3}}(?:[.,'’ ]\d{{3}})+|\d+)(?:[.,]\d+)?\)?(?: ?%| {COUNTED})?"
+NUMBER = (
+    rf"[-+(]?[$€£¥]? ?(?:\d{{1,3}}(?:[{THOUSANDS}]\d{{3}})+|\d+)(?:[.,]\d+)?\)?(?: ?%| {COUNTED})?"
+)
 """The cell of a total. A date is none."""
 
 NUMBERS = rf"(?:\n(?:{NUMBER}|{WORDS}))*"

@@ -18,7 +18,7 @@ from python_calamine import (
 )
 
 from data.files.headers import FURTHER_SHEETS, LIST_SHEET, match_columns
-from data.files.number_formats import formatted_cells, has_unread_formats, show_number
+from data.files.number_formats import formatted_cells, show_number, unread_places
 
 MAX_EXACT = 10**15
 """Excel keeps 15 digits of a number; the others become zeros."""
@@ -52,7 +52,7 @@ class Summary:
     has_merged_rows: bool = False
     lossy_numbers: int = 0  # with more digits than Excel keeps
     lossy_row: int = 0  # the first of their rows
-    has_unread_formats: bool = False  # numbers can have zeros before them that are not read
+    unread_places: int = 0  # to which numbers can be filled with zeros that are not read
     error: str = ""  # a key of ERRORS in conversion.py
     detail: str = ""
 
@@ -64,7 +64,7 @@ def copy_sheet(path: str, copy_path: str, name: str = "") -> Summary:
         with CalamineWorkbook.from_path(path) as workbook:
             sheet = _choose_sheet(workbook, name, summary)
             if sheet:
-                summary.has_unread_formats = has_unread_formats(path)
+                summary.unread_places = unread_places(path)
                 formats = formatted_cells(path, sheet.name)
                 write_csv(copy_path, _text_rows(sheet, summary, formats))
     except PasswordError:
@@ -147,9 +147,8 @@ def _text_rows(
     for number, cells in enumerate(sheet.iter_rows()):
         texts = [TEXT_OF[type(cell)](cell) for cell in cells]
         for cell in cells:
-            if type(cell) is float and abs(cell) >= MAX_EXACT and cell.is_integer():
-                summary.lossy_numbers += 1
-                summary.lossy_row = summary.lossy_row or number + 1
+            if type(cell) is float or type(cell) is int:
+                _check_number(cell, number + 1, summary)
         while -1 < formatted_row <= number:
             if formatted_row == number:
                 _show_numbers(texts, cells, formatted, first_column)
@@ -161,6 +160,18 @@ def _text_rows(
             if column < len(texts):
                 running[column] = bottom, texts[column]
         yield texts if any(texts) else []
+
+
+def _check_number(value: float, row: int, summary: Summary) -> None:
+    """Note a number that is not as its cell shows it."""
+    if not float(value).is_integer():
+        return
+    if abs(value) >= MAX_EXACT:
+        summary.lossy_numbers += 1
+        summary.lossy_row = summary.lossy_row or row
+    if not summary.error and 0 <= value < 10 ** (summary.unread_places - 1):
+        shown = f"{value:.0f}".zfill(summary.unread_places)
+        summary.error, summary.detail = "zeros", f"{value:.0f} in row {row} can be {shown}"
 
 
 def _show_numbers(

@@ -137,7 +137,7 @@ def _map_account(resource: Row, memberships: dict[str, list[Row]]) -> Row:
     roles = [
         _map_role(item, kind)
         for key, kind in ROLE_LISTS.items()
-        for item in as_list(resource.get(key))
+        for item in as_list(_parse_json(resource.get(key)))
         if item
     ]
     if guest:
@@ -183,16 +183,16 @@ def _map_attributes(resource: Row) -> Row:
 
 
 def _map_role(item: Any, kind: str) -> Row:
-    fields = lower_keys(_parse_object(item)) or {"value": item}
+    fields = lower_keys(_parse_json(item)) or {"value": item}
     role_id = fields.get("value") or fields.get("id")
     name = fields.get("display") or fields.get("displayname") or role_id
     via = "indirect" if kind == "Group" and fields.get("type") == "indirect" else ""
     return make_role(name, kind, id=role_id if role_id != name else "", via=via)
 
 
-def _parse_object(item: Any) -> Any:
-    """An object that a server sends as text."""
-    if isinstance(item, str) and item.startswith("{"):
+def _parse_json(item: Any) -> Any:
+    """A list or an object that a server sends as text."""
+    if isinstance(item, str) and item.startswith(("{", "[")):
         with suppress(ValueError, RecursionError):
             return json.loads(item)
     return item
