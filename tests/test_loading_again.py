@@ -20,7 +20,14 @@ from data.files.errors import NotAListOfAccounts
 from data.files.naming import SnapshotFile
 from data.files.text import INVISIBLE, WHITESPACE
 from data.history.load import load
-from data.schema import TRACKED_COLUMNS, account, account_current, integration
+from data.schema import (
+    TRACKED_COLUMNS,
+    account,
+    account_current,
+    integration,
+    is_same_account,
+    last_sign_in,
+)
 from data.states import STATE_NAMES
 from data.store.engine import close_stores, open_store
 from queries.changes.diff import ChangeFilter
@@ -57,7 +64,11 @@ ANY_ACCOUNT = st.fixed_dictionaries(
         | st.just("long ago"),
         "state_source": st.sampled_from(["", "inferred", "guessed"]),
     },
-    optional=dict.fromkeys(ATTRIBUTES, TEXT),
+    optional={
+        **dict.fromkeys(ATTRIBUTES, TEXT),
+        "last_sign_in": st.just("Never")
+        | st.datetimes(datetime(2000, 1, 1), datetime(2026, 11, 1)).map(lambda t: f"{t:%FT%T}Z"),
+    },
 )
 
 
@@ -160,11 +171,12 @@ def test_further_columns_of_a_log_do_not_make_a_log_of_a_list(
 
 
 def contents(store: Engine, name: str) -> dict[str, tuple[Any, ...]]:
-    """Account ID → all that a version says; JSON by its meaning, where spaces do not count."""
+    """Account ID → its version and last sign-in; JSON by its meaning, where spaces do not count."""
     json_columns = ("role_details", "attributes", "flags")
     query = (
-        select(account.c.account_id, account_current)
-        .join(account_current, account_current.c.account_key == account.c.account_key)
+        select(account.c.account_id, account_current, last_sign_in.c.signed_in_at)
+        .join_from(account, account_current, is_same_account(account, account_current))
+        .outerjoin(last_sign_in, is_same_account(account, last_sign_in))
         .join(integration, integration.c.integration_id == account.c.integration_id)
         .where(integration.c.name == name)
     )
@@ -172,7 +184,7 @@ def contents(store: Engine, name: str) -> dict[str, tuple[Any, ...]]:
         return {
             row["account_id"]: tuple(
                 json.loads(row[name] or "null") if name in json_columns else row[name]
-                for name in TRACKED_COLUMNS
+                for name in (*TRACKED_COLUMNS, "signed_in_at")
             )
             for row in con.execute(query).mappings()
         }

@@ -335,14 +335,15 @@ def test_a_dismissed_file_moves_to_the_removed_files(store: Engine, home: Home) 
 
 
 def test_a_rejected_file_shows_the_reason_and_can_be_tried_again(store: Engine, home: Home) -> None:
-    path = home.inbox / "figma" / f"{STAMP}.json"
+    path = home.inbox / "figma" / f"{STAMP}.members.json"
     path.parent.mkdir(parents=True)
     path.write_text('{"error": "rate limit"}')
     load_files_of_inbox(store, home)
     run = page()
     assert "is one JSON object; expected a list of accounts" in page_text(run)
+    assert "UTC · members.json" in page_text(run)
     press(run, "Try again")
-    assert [p.name for p in inbox_files(home)] == [f"{STAMP}.json"]
+    assert [p.name for p in inbox_files(home)] == [f"{STAMP}.members.json"]
 
 
 def test_a_rejected_file_can_replace_the_loaded_one(store: Engine, home: Home) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ import streamlit as st
 
 from data.access.roles import Permission
 from data.files.mapping import read_mapping
-from data.files.naming import REPLACE_PREFIX, SnapshotFile, parse_file_moment, strip_prefixes
+from data.files.naming import REPLACE_PREFIX, SnapshotFile, parse_file_moment
 from data.history.confirmation import KEEP_HISTORY
 from data.history.preview import Preview, preview
 from data.home import Home
@@ -114,7 +115,8 @@ def _is_placed(file: sa.Row[Any]) -> bool:
 
 
 def _file_title(file: sa.Row[Any]) -> str:
-    name = printable_name(strip_prefixes(file.file_name))
+    delivered = SnapshotFile(Path(file.file_name), file.integration, file.taken_at)
+    name = printable_name(delivered.name)
     if not _is_placed(file):
         return name
     moment = timezone.format_with_zone(file.taken_at, seconds=True)
