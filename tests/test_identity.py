@@ -243,7 +243,7 @@ def test_totals_and_headings_of_groups_are_no_accounts(store: Engine, tmp_path: 
 @pytest.mark.parametrize(
     "content",
     ["Username,ID\nmira,17\ntotal,18\n", "Username\nmira\ntotal\nsuma\n",
-     "Username,Seats\nmira,5\nsuma,18\n"],
+     "Username,Seats\nmira,5\nsuma,18\nSuma Kumar,3\nJane Sum,4\n"],
 )  # fmt: skip
 def test_a_name_like_a_total_is_an_account(store: Engine, tmp_path: Path, content: str) -> None:
     assert deliver(store, tmp_path, content).rejected == 0

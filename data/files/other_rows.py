@@ -62,7 +62,10 @@ NOTE_PATTERN = (
 HEADING_PATTERN = rf"[^\n@:]+: [^\n]+|[^\n]*\S \(\d+(?: {COUNTED})?\)"
 """`Department: Sales` or `Sales (12)`, above the rows of a group."""
 
-SUBTOTAL_PATTERN = rf"(?:(?:{WORDS})[^\S\n]+[^\n]+|[^\n]*\S[^\S\n]+(?:{WORDS}))\n"
+TITLES = "|".join((*TOTALS, "count", "anzahl"))
+SUBTOTAL_PATTERN = (
+    rf"(?:(?:{'|'.join(TOTALS)}|(?:sum|count) of)[^\S\n]+[^\n]+|[^\n]*\S[^\S\n]+(?:{TITLES}))\n"
+)
 """`Total Sales` or `Sales Total`, with a number behind it."""
 
 

@@ -17,14 +17,7 @@ from typing import NamedTuple
 from data.files.encoding import InputFile, read_chunks, read_tail, write_copy
 from data.files.errors import NoUsernameColumn
 from data.files.headers import ranks_of
-from data.files.other_rows import (
-    COUNTED,
-    NOT_AN_ACCOUNT,
-    NOTE_PATTERN,
-    NUMBER,
-    WORDS,
-    footer_pattern,
-)
+from data.files.other_rows import NOT_AN_ACCOUNT, footer_pattern
 from data.files.record_lines import guess_delimiter
 from data.files.relation import MAX_LINE_SIZE
 from data.files.text import WHITESPACE
@@ -44,10 +37,7 @@ DIVIDER = re.compile(r"[\s|+:=-]*(?:-{3,}|={3,}|:-+:?|\|\s*-+)[\s|+:=-]*")
 SPACED_QUOTE = re.compile(r'[^"]*"[^"]*"[,;|\t] +"')
 """`"a", "b"`, which is not CSV."""
 
-TOTAL = re.compile(rf"(?is)(?:{WORDS})\b.*|\(?\d+ {COUNTED}\b.*|.*\S\s(?:{WORDS})")
-"""The first cell of a line that counts the rows."""
-
-FOOTER = re.compile(rf"(?is){NOTE_PATTERN}|\S+(?:\s+\S+){{2,}}")
+FOOTER = re.compile(r"\S+(?:\s+\S+){2,}")
 """The only cell of a line that is about the file. No username has three words."""
 
 EMPTY_LINE = "The row is empty."
@@ -233,14 +223,9 @@ def _outside_reason(line: bytes, first_record: FirstRecord) -> str | None:
     texts = [cell.strip(WHITESPACE) for cell in cells if cell.strip(WHITESPACE)]
     if not texts:
         return EMPTY_LINE if width > 1 else None
-    if len(cells) < width:
-        others_are_numbers = all(re.fullmatch(NUMBER, text) for text in texts[1:])
-        is_outside = TOTAL.fullmatch(texts[0]) and others_are_numbers
-    else:  # judged as any row
-        ids = [n for n, name in enumerate(first_record.headings) if "account_id" in ranks_of(name)]
-        has_id = any(cells[n].strip(WHITESPACE) for n in ids)
-        pattern = footer_pattern(width - len(ids), has_id=has_id)
-        is_outside = re.fullmatch(pattern, "\n".join(texts))
+    ids = [n for n, name in enumerate(first_record.headings) if "account_id" in ranks_of(name)]
+    has_id = any(cells[n].strip(WHITESPACE) for n in ids if n < len(cells) == width)
+    is_outside = re.fullmatch(footer_pattern(width - len(ids), has_id=has_id), "\n".join(texts))
     is_sentence = len(texts) == 1 and width > 1 and FOOTER.fullmatch(texts[0])
     return NOT_AN_ACCOUNT if is_outside or is_sentence else None
 
