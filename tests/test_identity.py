@@ -234,16 +234,18 @@ def test_totals_and_headings_of_groups_are_no_accounts(store: Engine, tmp_path: 
     rows += people[len(footers) + 1 :]
     loaded = deliver(store, tmp_path, "\n".join(["Username,Email,Role,Seats", *rows]))
     assert (loaded.accepted, loaded.rejected) == (len(people) + 1, len(footers))
+    content = "\n".join(["Username,Email,Role,Seats", *reversed(rows)])
+    assert deliver(store, tmp_path, content, at=DAYS[1]).rejected == len(footers)
     assert {reason for _, reason in rows_to_check(store)} == {NOT_AN_ACCOUNT}
     with store.connect() as con:
-        [report] = load_reports(con)
+        report, _ = load_reports(con)
     assert ALONE.format(rows="1 row") in report.warnings()  # “Ops” can be somebody
 
 
 @pytest.mark.parametrize(
     "content",
     ["Username,ID\nmira,17\ntotal,18\n", "Username\nmira\ntotal\nsuma\n",
-     "Username,Seats\nmira,5\nsuma,18\nSuma Kumar,3\nJane Sum,4\n"],
+     "Username,Seats\nmira,5\nteo,2\nsuma,18\nSuma Kumar,3\nJane Sum,4\n"],
 )  # fmt: skip
 def test_a_name_like_a_total_is_an_account(store: Engine, tmp_path: Path, content: str) -> None:
     assert deliver(store, tmp_path, content).rejected == 0
