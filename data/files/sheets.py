@@ -169,8 +169,9 @@ def _check_number(value: float, row: int, summary: Summary) -> None:
     if abs(value) >= MAX_EXACT:
         summary.lossy_numbers += 1
         summary.lossy_row = summary.lossy_row or row
-    if not summary.error and 0 <= value < 10 ** (summary.unread_places - 1):
-        shown = f"{value:.0f}".zfill(summary.unread_places)
+    places = summary.unread_places
+    if places > 1 and not summary.error and 0 <= value < 10 ** (places - 1):
+        shown = f"{value:.0f}".zfill(places)
         summary.error, summary.detail = "zeros", f"{value:.0f} in row {row} can be {shown}"
 
 
