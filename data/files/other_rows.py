@@ -117,10 +117,12 @@ def marks_of_row(
         is_alone = func.regexp_full_match(joined, rf"[^\n]+{NUMBERS}")
         found.append((and_(has_no_id, is_alone), ALONE))
     # DuckDB evaluates all of AND, but CASE only as far as needed: nearly always two cells.
-    are_texts = [case((cell >= ":", 1), else_=0) for cell in usual]
-    texts = [(sum(are_texts[:n], sa.literal(0)) > least, 0) for n, least in ((2, 1), (None, 2))]
     groups = [(is_word(func.replace(func.lower(k), " ", "_"), GROUP_WORDS), GROUP) for k in kinds]
-    return case(*groups, *texts, *found, else_=0)
+    are_texts = [case((cell >= ":", 1), else_=0) for cell in usual]
+    others = case((sum(are_texts, sa.literal(0)) > 2, 0), *found, else_=0)
+    if len(usual) > 1:
+        others = case((case((usual[0] >= ":", usual[1] >= ":")), 0), else_=others)
+    return case(*groups, else_=others) if groups else others
 
 
 def is_account(marks: ColumnElement[Any]) -> ColumnElement[bool]:
