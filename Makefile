@@ -89,16 +89,19 @@ EDITABLE = $(INSTALL) --no-deps --no-build-isolation --editable .
 		"'$(PYTHON)' is older or missing. Install Python, or name one: make run PYTHON=..." >&2; \
 	exit 1
 
-# Playwright drives an installed browser, because its own builds exist for few systems only.
+# Playwright drives an installed browser, because its own builds exist for few systems only. Debian
+# has a Chromium without windows, which is faster.
 browser:
-	@for browser in chromium chromium-browser google-chrome google-chrome-stable \
+	@for browser in chromium-headless-shell chromium chromium-browser google-chrome google-chrome-stable \
 			"/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; do \
 		if command -v "$$browser" >/dev/null; then exit 0; fi; \
 	done; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "Installing Chromium for the browser tests."; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
-			--no-install-recommends chromium fonts-noto-core fonts-noto-color-emoji </dev/null; \
+		apt-get update -qq && for browser in chromium-headless-shell chromium; do \
+			DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+				$$browser fonts-noto-core fonts-noto-color-emoji </dev/null && exit 0; \
+		done; exit 1; \
 	else \
 		echo "The tests need Chromium or Chrome. On Debian and Ubuntu, run" \
 			"'sudo apt-get install chromium'." >&2; \

@@ -85,7 +85,8 @@ def a_browser(height: int = 900, width: int = 1440) -> Iterator[Page]:
     """A window of a real browser that has been nowhere yet, until the end of the block."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+            executable_path=shutil.which("chromium") or shutil.which("chromium-headless-shell"),
+            args=["--no-sandbox", "--disable-gpu"],
         )
         yield browser.new_page(viewport={"width": width, "height": height})
         browser.close()

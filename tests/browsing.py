@@ -39,6 +39,7 @@ from data.home import Home
 
 ROOT = Path(__file__).parent.parent
 BROWSERS = (
+    "chromium-headless-shell",  # a fifth faster, as it draws no windows
     "chromium",
     "chromium-browser",
     "google-chrome",
@@ -50,6 +51,7 @@ ARGUMENTS = [
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
+    "--font-render-hinting=none",  # else the words of a printed page have gaps
     "--in-process-gpu",
     "--process-per-site",  # a new page has the compiled scripts of the others
     "--disable-background-networking",

@@ -29,6 +29,8 @@ from data.store.engine import close_store, close_stores, open_store
 
 pytest_plugins = ["browsing", "servers"]
 
+gc.disable()  # until all is imported: see pytest_collection_finish
+
 MEMORY = "/dev/shm"  # noqa: S108 - only the folder in which temporary folders are made
 if os.access(MEMORY, os.W_OK):  # a store waits for the disk at each commit
     tempfile.tempdir = os.environ["TMPDIR"] = MEMORY
@@ -56,8 +58,8 @@ manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_componen
 def pytest_collection_finish() -> None:
     """Statements are trees of short-lived objects: with Python's own limits, a tenth of the time
     goes into looking for cycles among all that is imported."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(50_000, 20, 50)
 
 
