@@ -399,7 +399,8 @@ def change_questions() -> Iterator[tuple[str, Question]]:
         yield f"summary {number}", lambda con, b=between: summarize_changes(con, b)
         yield f"compared {number}", lambda con, b=between: compared_snapshots(con, b)
         yield f"usual {number}", lambda con, b=between: snapshot_moments(con, b.integration)
-        for listed in LISTS:
+        some = LISTS[number :: len(BETWEENS)]
+        for listed in LISTS if between is BETWEENS[0] else or_at_night(some, LISTS):
             yield (
                 f"{listed.params()} {number}",
                 lambda con, b=between, n=listed: (
@@ -407,7 +408,7 @@ def change_questions() -> Iterator[tuple[str, Question]]:
                     page_of_changes(con, b, n, 1),
                 ),
             )
-        for listed in or_at_night(LISTS[number :: len(BETWEENS)], LISTS):
+        for listed in or_at_night(some, LISTS):
             yield (
                 f"file of {listed.params()} {number}",
                 lambda con, b=between, n=listed: content_of(
