@@ -1,5 +1,6 @@
 """The home: the folder with the data of one installation, named by ROLLCALL_HOME."""
 
+import errno
 import fcntl
 import os
 import stat
@@ -130,12 +131,16 @@ class Home:
 
 
 def current_home() -> Home:
-    """The home of ROLLCALL_HOME, or `var/` in the checkout.
+    """The home of ROLLCALL_HOME, or `var/` in the checkout. Raises OSError.
 
     From then on, only its owner can read what this process writes, DuckDB's files included.
     """
     os.umask(PRIVATE_UMASK)
-    home = Home(Path(os.environ.get("ROLLCALL_HOME") or CHECKOUT / "var").expanduser().resolve())
+    path = Path(os.environ.get("ROLLCALL_HOME") or CHECKOUT / "var")
+    try:
+        home = Home(path.expanduser().resolve())
+    except RuntimeError as error:  # `~name`
+        raise FileNotFoundError(errno.ENOENT, "No such user", str(path)) from error
     create_folders(home)
     _make_private(home.root)
     return home

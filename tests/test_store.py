@@ -19,7 +19,7 @@ import rollcall
 from data.access.roles import Visibility
 from data.files.naming import SnapshotFile
 from data.history.load import load
-from data.home import Home
+from data.home import Home, current_home
 from data.schema import integration, snapshot
 from data.store.duckdb import database_file
 from data.store.engine import (
@@ -175,6 +175,12 @@ def test_a_home_that_cannot_be_created_is_reported_in_a_sentence(
     assert f"{tmp_path}/file" in ended.stderr
     assert "Not a directory" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_the_home_of_an_unknown_user_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLLCALL_HOME", "~no-such-user/rollcall")
+    with pytest.raises(FileNotFoundError, match="No such user: '~no-such-user/rollcall'"):
+        current_home()
 
 
 def test_a_store_in_use_is_reported_with_its_process(home: Home) -> None:
