@@ -35,8 +35,8 @@ def show_rounds(rounds: Sequence[Round], by_round: Mapping[str, Mapping[str, int
     if not rounds:
         st.text(NO_ROUNDS)
         with st.container(horizontal=True):
-            for name in ("users", "review"):
-                st.page_link(f"{name}.py", label=name.capitalize())
+            st.page_link("users.py", label="Users", icon=":material/group:")
+            st.page_link("review.py", label="Review", icon=":material/fact_check:")
         return
     ut.users_table(
         [_row(each, by_round[each.round_id]) for each in rounds],
