@@ -33,6 +33,11 @@ def count_of(count: float, noun: str, plural_noun: str = "") -> str:
     return f"{count:,.0f} {plural(count, noun, plural_noun)}"
 
 
+def capitalize_first(text: str) -> str:
+    """The text with a capital letter first, and the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
 def signed(change: float, text: str = "") -> str:
     """A change with its sign, `±0` for none; `text` can stand for its amount."""
     if not change:

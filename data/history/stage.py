@@ -229,10 +229,10 @@ def _marks_of_row(rows: FileRows, proposal: Proposal, mapped_cells: Cells) -> Co
     columns = proposal.mapping.columns
     ids = columns.get("account_id", ())
     cells = [cell for heading, cell in rows.cells.items() if heading not in ids]
-    usual = [mapped_cells[name] for name in USUAL_COLUMNS if name in mapped_cells]
     others = [h for h in rows.cells if not any(h in found for found in columns.values())]
+    usual = [mapped_cells[name] for name in USUAL_COLUMNS if name in mapped_cells]
+    usual += [rows.cells[heading] for heading in others[:MAX_OTHERS]]
     kinds = [rows.cells[heading] for heading, is_sure in proposal.kinds.items() if is_sure]
-    usual = [*usual, *(rows.cells[h] for h in others[:MAX_OTHERS])]
     return marks_of_row(cells, usual, mapped_cells.get("account_id"), kinds)
 
 

@@ -223,7 +223,7 @@ def _check_items(con: Connection, round_id: str, items: Iterable[ItemKey], autho
     if missing := wanted - found.keys():
         item = min(missing)
         raise InvalidInput(f"{item.account_id} in {item.integration} is not in this round.")
-    own = [item for item in sorted(wanted) if is_own_account(author, *found[item][3:])]
+    own = [item for item in sorted(wanted) if is_own_account(author, found[item])]
     if own:
         raise InvalidInput(
             f"{found[own[0]].username_in_app} in {own[0].integration} is your own account. "
@@ -236,8 +236,9 @@ def is_decider(deciders: Sequence[str], author: str) -> bool:
     return not deciders or comparable(author) in map(comparable, deciders)
 
 
-def is_own_account(author: str, *names: str | None) -> bool:
-    """Whether one of the names of an account is the author's."""
+def is_own_account(author: str, row: sa.Row[Any]) -> bool:
+    """Whether one of the names of an item's account is the author's."""
+    names = row.username_in_app, row.user_email, row.user_name
     return comparable(author) in {comparable(name) for name in names if name}
 
 

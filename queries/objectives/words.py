@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from data.formatting import count_of, format_span, plural
+from data.formatting import capitalize_first, count_of, format_span, plural
 from queries.objectives.budget import LONG, is_exhausted
 from queries.objectives.kinds import MEASURES
 from queries.objectives.results import STATUSES, ObjectiveResult
@@ -27,7 +27,7 @@ def headline(results: Sequence[ObjectiveResult]) -> str:
 
 def sentence(result: ObjectiveResult) -> str:
     """What is found, and the objective: `12% of accounts failing; objective: at most 5%`."""
-    return f"{_capital(result.found)}; objective: {result.goal}."
+    return f"{capitalize_first(result.found)}; objective: {result.goal}."
 
 
 def broken_text(result: ObjectiveResult, zone: str = "UTC") -> str:
@@ -67,7 +67,3 @@ def behind_text(result: ObjectiveResult) -> tuple[str, str]:
 
 def _times(rate: float) -> str:
     return f"{rate:.1f}×"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

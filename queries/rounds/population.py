@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlencode
 import sqlalchemy as sa
 from sqlalchemy import Connection, func, select
 
-from data.formatting import utc_now
+from data.formatting import capitalize_first, utc_now
 from data.records.decisions import InvalidInput
 from data.records.exceptions import RuleSettings, read_rule_settings
 from data.records.rounds import Population
@@ -58,7 +58,6 @@ def freeze_list(filters: Filters, *, is_by_role: bool, at: datetime | None = Non
 
     A period has no one moment.
     """
-    sentence = filter_sentence(filters)
 
     def find(con: Connection) -> _Found:
         if filters.as_of and filters.last_sign_in:
@@ -67,7 +66,7 @@ def freeze_list(filters: Filters, *, is_by_role: bool, at: datetime | None = Non
         fixed = replace(filters, as_of=moment)
         rows = account_rows(con, fixed)
         return _Found(
-            f"{sentence[:1].upper()}{sentence[1:]}" or ALL_ACCOUNTS,
+            capitalize_first(filter_sentence(filters)) or ALL_ACCOUNTS,
             urlencode(replace(filters, as_of=None).params()),
             moment,
             select(rows).where(*conditions(fixed, rows)).subquery("listed"),

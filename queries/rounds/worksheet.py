@@ -112,7 +112,7 @@ def read_worksheet(con: Connection, round_: Round, path: Path, author: str) -> W
     except (CalamineError, OSError, ValueError) as error:
         return Worksheet([], [], set(), [], [str(error)], 0)
     answers, problems = _compare(cells, rows)
-    own = [k for k in answers if is_own_account(author, *_names(rows[k]))]
+    own = [k for k in answers if is_own_account(author, rows[k])]
     changes = {
         key: answer
         for key, answer in answers.items()
@@ -203,10 +203,6 @@ def _changed_cells(number: int, found: Sequence[str], expected: Sequence[str]) -
 
 def _words(key: ItemKey) -> str:
     return f"{key.account_id} of {key.integration}" + (f", role {key.role}" if key.role else "")
-
-
-def _names(row: sa.Row[Any]) -> tuple[str | None, ...]:
-    return row.username_in_app, row.user_email, row.user_name
 
 
 def _label(row: sa.Row[Any]) -> str:

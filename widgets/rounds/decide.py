@@ -220,7 +220,7 @@ def _decision_cell(round_: Round, row: sa.Row[Any]) -> ut.Cell:
 
 
 def _is_own(row: sa.Row[Any]) -> bool:
-    return is_own_account(known_name(), row.username_in_app, row.user_email, row.user_name)
+    return is_own_account(known_name(), row)
 
 
 def _exception_cell(exception: sa.Row[Any] | None) -> ut.Cell:

@@ -1,5 +1,6 @@
 """Starts a review round from a list of Users, or from what a rule finds."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
@@ -203,23 +204,22 @@ def _default_name(title: str) -> str:
 
 
 def _show_warnings(integrations: Sequence[str]) -> None:
-    waiting = [path.parent.name for path in queued_files(Permission.REVIEW_ROUNDS)]
-    waiting = [name for name in waiting if not integrations or name in integrations]
+    queued = (path.parent.name for path in queued_files(Permission.REVIEW_ROUNDS))
+    waiting = Counter(name for name in queued if not integrations or name in integrations)
     if waiting or is_sample_incomplete():
         st.warning(_about_files(waiting, "waiting", STILL_LOADING), icon=":material/hourglass:")
     with store_connection(Permission.REVIEW_ROUNDS) as con:
         held = files_on_hold(con, integrations)
     if held:
-        names = [name for name, count in held.items() for _ in range(count)]
-        st.warning(_about_files(names, "on hold", ON_HOLD), icon=":material/front_hand:")
+        st.warning(_about_files(held, "on hold", ON_HOLD), icon=":material/front_hand:")
     if (waiting or held) and current_principal().is_allowed(Permission.SNAPSHOTS):
         st.page_link("snapshots.py", label="Snapshots", icon=":material/inventory_2:")
 
 
-def _about_files(integrations: Sequence[str], are: str, advice: str) -> str:
-    """`2 files on hold: figma, slack. …`; only the advice if there are none."""
-    names = escape_label(", ".join(dict.fromkeys(integrations)), 200)
-    return f"{count_of(len(integrations), 'file')} {are}: {names}. {advice}" if names else advice
+def _about_files(files: Mapping[str, int], are: str, advice: str) -> str:
+    """`2 files on hold: figma, slack. …`, by integration; only the advice if there are none."""
+    names = escape_label(", ".join(files), 200)
+    return f"{count_of(sum(files.values()), 'file')} {are}: {names}. {advice}" if names else advice
 
 
 def _start(new_round: NewRound, freeze: Freeze, integrations: Sequence[str], author: str) -> None:
